@@ -1,0 +1,48 @@
+namespace Florete.Identities;
+
+/// <summary>The answer of a check: allowed, or refused with a reason that an operator can act on.</summary>
+public readonly record struct Verdict
+{
+    private Verdict(string? refusal) => Refusal = refusal;
+
+    public static Verdict Allowed => new(null);
+
+    public bool IsAllowed => Refusal is null;
+
+    /// <summary>Why not, naming the missing rule or the broken one; null when allowed.</summary>
+    public string? Refusal { get; }
+
+    public static Verdict Refused(string reason) => new(reason);
+}
+
+/// <summary>
+/// What the operator allows. Default deny. The current bounds of a node may be replaced by a newer version at any time, so ask at
+/// every use and keep no answer. Thread-safe.
+/// </summary>
+public interface IBounds
+{
+    /// <summary>May these two vertices form a link? Symmetric.</summary>
+    Verdict MayLink(SpiffeId vertex, SpiffeId neighbour);
+
+    /// <summary>May this caller open connections to this target?</summary>
+    Verdict MayConnect(SpiffeId caller, SpiffeId target);
+
+    /// <summary>May the node of this vertex hold the identity: publish it, or originate connections as it?</summary>
+    Verdict MayHost(SpiffeId vertex, SpiffeId identity);
+
+    /// <summary>Raised after a newer version has taken effect.</summary>
+    event Action? Changed;
+}
+
+/// <summary>Checks a peer's certificate chain against the trust bundle and the X.509-SVID rules (X509-SVID §4, §5). Thread-safe.</summary>
+public interface IPeerVerifier
+{
+    /// <summary>
+    /// Verifies <paramref name="derChain"/> (leaf first) at the wall-clock time <paramref name="now"/>; returns the proved identity or why not.
+    /// Never fetches anything from the network.
+    /// </summary>
+    PeerVerification Verify(IReadOnlyList<byte[]> derChain, DateTimeOffset now);
+}
+
+/// <summary>A proved identity with the end of its proof, or the reason of refusal.</summary>
+public sealed record PeerVerification(SpiffeId? Id, DateTimeOffset NotAfter, string? Refusal);
