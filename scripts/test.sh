@@ -1,0 +1,86 @@
+#!/usr/bin/env bash
+# Builds once, checks the formatting, runs the unit suites and then tests/e2e, one after another.
+# The last line is "N passed, N failed, N skipped"; the exit code is 0 only when none failed.
+# Words after it restrict the run to suites whose folder has one of these names: scripts/test.sh links e2e
+set -uo pipefail
+cd "$(dirname "$0")/.."
+scripts/check-sdk.sh || exit 1
+scripts/install-dependencies.sh test || exit 1
+
+configuration=${CONFIGURATION:-Release}
+results=$PWD/artifacts/test-results
+passed=0 failed=0 skipped=0
+started=$SECONDS
+rm -rf "$results"
+mkdir -p "$results"
+
+closing() {
+  echo
+  echo "$passed passed, $failed failed, $skipped skipped"
+  [ "$failed" = 0 ]
+  exit
+}
+check() { # check NAME CMD...: one thing that passes or fails
+  local name=$1 from=$SECONDS
+  shift
+  if "$@" >"$results/$name.log" 2>&1; then
+    passed=$((passed + 1))
+    echo "ok      $name ($((SECONDS - from)) s)"
+  else
+    failed=$((failed + 1))
+    echo "FAILED  $name ($((SECONDS - from)) s)"
+    grep -E '(error|warning) ' "$results/$name.log" | sort -u | head -n 40 || true
+    [ -s "$results/$name.log" ] && tail -n 5 "$results/$name.log"
+    return 1
+  fi
+}
+
+# suite FOLDER LIMIT: all tests of a project, counted from its report. A suite that dies or hangs counts as one failure more.
+suite() {
+  local folder=$1 limit=$2 name=${1#tests/} from=$SECONDS code counters total executed ok bad trx
+  timeout --kill-after=30 "$limit" dotnet test "$folder" -c "$configuration" --no-build --nologo \
+    --results-directory "$results" --logger "trx;LogFileName=$name.trx" --logger 'console;verbosity=quiet' >"$results/$name.log" 2>&1 </dev/null
+  code=$?
+  trx=$results/$name.trx
+  total=0 ok=0 bad=0 executed=0
+  if [ -s "$trx" ]; then
+    counters=$(grep -o '<Counters [^>]*' "$trx" | head -n 1)
+    total=$(sed -E 's/.* total="([0-9]+)".*/\1/' <<<"$counters")
+    executed=$(sed -E 's/.* executed="([0-9]+)".*/\1/' <<<"$counters")
+    ok=$(sed -E 's/.* passed="([0-9]+)".*/\1/' <<<"$counters")
+    bad=$((executed - ok))
+  fi
+  if [ $code != 0 ] && [ $bad = 0 ]; then
+    bad=1
+    [ $code = 124 ] && echo "        $name was stopped after $limit s" || echo "        $name ended with code $code"
+    tail -n 40 "$results/$name.log"
+  fi
+  passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + total - executed))
+  if [ $bad = 0 ]; then
+    echo "ok      $name: $ok passed$([ $total = $executed ] || echo ", $((total - executed)) skipped") ($((SECONDS - from)) s)"
+  else
+    echo "FAILED  $name: $ok passed, $bad failed ($((SECONDS - from)) s)"
+    grep -vE '^(Test run|VSTest|Starting test|A total of|Results File)' "$results/$name.log" | head -n 400
+  fi
+  # What tests measured without judging it: lines "measured: …" of their output.
+  [ -s "$trx" ] && grep -oE 'measured: [^<]*' "$trx" | sort -u | sed 's/^/        /'
+}
+wanted() {
+  [ ${#only[@]} = 0 ] && return
+  local w
+  for w in "${only[@]}"; do [ "$w" = "$1" ] && return; done
+  return 1
+}
+only=("$@")
+
+check build dotnet build Florete.sln -c "$configuration" --nologo -v quiet || closing
+[ ${#only[@]} -gt 0 ] || check format dotnet format Florete.sln --verify-no-changes --no-restore
+for project in tests/*/*.csproj; do
+  folder=$(dirname "$project")
+  name=${folder#tests/}
+  { [ "$name" != e2e ] && wanted "$name"; } || continue
+  suite "$folder" 300
+done
+# The whole run ends within half an hour: the end-to-end suite gets what is left of it.
+wanted e2e && suite tests/e2e $((1780 - (SECONDS - started)))
+closing
