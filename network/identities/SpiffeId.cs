@@ -39,6 +39,9 @@ public sealed record SpiffeId : IComparable<SpiffeId>
 
     public string Name { get; }
 
+    /// <summary>The identity within its cluster: <c>service/hello</c>.</summary>
+    public string Path => $"{Kind.Word()}/{Name}";
+
     private string Text { get; }
 
     /// <exception cref="FormatException">A part is not well-formed; the message says which and why.</exception>
@@ -72,17 +75,7 @@ public sealed record SpiffeId : IComparable<SpiffeId>
 
     public override string ToString() => Text;
 
-    private static string Compose(string cluster, IdentityKind kind, string name) => $"{Scheme}{cluster}/{Word(kind)}/{name}";
-
-    private static string Word(IdentityKind kind) => kind switch
-    {
-        IdentityKind.Node => "node",
-        IdentityKind.Vertex => "vertex",
-        IdentityKind.Service => "service",
-        IdentityKind.Workload => "workload",
-        IdentityKind.User => "user",
-        _ => "operator",
-    };
+    private static string Compose(string cluster, IdentityKind kind, string name) => $"{Scheme}{cluster}/{kind.Word()}/{name}";
 
     private static string? Problem(string? text, out string cluster, out IdentityKind kind, out string name)
     {
@@ -96,12 +89,7 @@ public sealed record SpiffeId : IComparable<SpiffeId>
         name = parts[2];
         if (NameProblem(cluster) is { } wrongCluster) return $"'{text}': the cluster {wrongCluster}.";
         if (NameProblem(name) is { } wrongName) return $"'{text}': the name {wrongName}.";
-        foreach (var candidate in Enum.GetValues<IdentityKind>())
-        {
-            if (Word(candidate) != parts[1]) continue;
-            kind = candidate;
-            return null;
-        }
+        if (IdentityKinds.TryParse(parts[1], out kind)) return null;
         return $"'{text}': '{parts[1]}' is not a kind; use node, vertex, service, workload, user or operator.";
     }
 

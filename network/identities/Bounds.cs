@@ -1,0 +1,79 @@
+namespace Florete.Identities;
+
+/// <summary>Evaluates the bounds in force. Whole documents are swapped; every answer comes from one of them. Thread-safe.</summary>
+public sealed class Bounds : IBounds
+{
+    private volatile Rules rules;
+
+    /// <param name="document">A document that is trusted already: verified, or a test's.</param>
+    public Bounds(BoundsDocument document) => rules = new Rules(document);
+
+    public event Action? Changed;
+
+    /// <summary>The document in force.</summary>
+    public BoundsDocument Current => rules.Document;
+
+    /// <summary>Puts other bounds in force and raises <see cref="Changed"/>, on this thread.</summary>
+    public void Replace(BoundsDocument document)
+    {
+        rules = new Rules(document);
+        Changed?.Invoke();
+    }
+
+    public Verdict MayLink(SpiffeId vertex, SpiffeId neighbour)
+    {
+        var now = rules;
+        if (now.Stranger(vertex, neighbour) is { } refusal) return Verdict.Refused(refusal);
+        if (vertex.Kind != IdentityKind.Vertex || neighbour.Kind != IdentityKind.Vertex)
+        {
+            return Verdict.Refused($"Only vertices form links; {(vertex.Kind != IdentityKind.Vertex ? vertex : neighbour).Path} is none.");
+        }
+        if (vertex == neighbour) return Verdict.Refused($"{vertex.Path} does not link to itself.");
+        return now.Document.Links.Any(rule => rule.Allows(vertex.Name, neighbour.Name))
+            ? Verdict.Allowed
+            : now.Missing($"{vertex.Name} and {neighbour.Name} form a link", "links");
+    }
+
+    public Verdict MayConnect(SpiffeId caller, SpiffeId target)
+    {
+        var now = rules;
+        if (now.Stranger(caller, target) is { } refusal) return Verdict.Refused(refusal);
+        return now.Document.Connect.Any(rule => rule.Allows(caller, target))
+            ? Verdict.Allowed
+            : now.Missing($"{caller.Path} connect to {target.Path}", "connect");
+    }
+
+    public Verdict MayHost(SpiffeId vertex, SpiffeId identity)
+    {
+        var now = rules;
+        if (now.Stranger(vertex, identity) is { } refusal) return Verdict.Refused(refusal);
+        if (vertex.Kind != IdentityKind.Vertex) return Verdict.Refused($"{vertex.Path} is no vertex, so it hosts nothing.");
+        // A node holds its own vertex and node identity, and never another's.
+        if (identity.Kind is IdentityKind.Vertex or IdentityKind.Node)
+        {
+            return identity.Name == vertex.Name ? Verdict.Allowed : Verdict.Refused($"Node {vertex.Name} cannot hold {identity.Path} of another node.");
+        }
+        return now.HostsOf(vertex.Name).Any(rule => rule.Allows(vertex.Name, identity))
+            ? Verdict.Allowed
+            : now.Missing($"node {vertex.Name} hold {identity.Path}", "hosts");
+    }
+
+    private sealed class Rules(BoundsDocument document)
+    {
+        // Asked for each of thousands of service records: by node, not by scanning all.
+        private readonly ILookup<string, HostRule> hosts = document.Hosts.ToLookup(rule => rule.Node, StringComparer.Ordinal);
+
+        public BoundsDocument Document { get; } = document;
+
+        public IEnumerable<HostRule> HostsOf(string node) => hosts[node].Concat(hosts["*"]);
+
+        public Verdict Missing(string what, string key) => Verdict.Refused(
+            $"Bounds version {Document.Version} have no rule that lets {what}; add it under {key} and sign again.");
+
+        public string? Stranger(SpiffeId a, SpiffeId b)
+        {
+            var stranger = a.Cluster != Document.Cluster ? a : b.Cluster != Document.Cluster ? b : null;
+            return stranger is null ? null : $"{stranger} is of another cluster than '{Document.Cluster}', and these bounds allow it nothing.";
+        }
+    }
+}
