@@ -127,9 +127,16 @@ public sealed partial class ForwardingEngine
         }
     }
 
-    /// <summary>Computes at the end of a turn, so that several pieces of news cost one computation.</summary>
+    /// <summary>
+    /// Computes next hops at the end of a turn, so that several pieces of news cost one computation, and repairs after them; in a large
+    /// layer one neighbour's repairs a turn, so that packets do not wait for all.
+    /// </summary>
     private sealed class Computation(ForwardingEngine engine) : ITurnEnd
     {
+        // Vertices × neighbours: about a millisecond of shortest paths.
+        private const int SmallWork = 2_000;
+        private RepairPlanner? planner;
+
         public bool IsQueued { get; set; }
 
         /// <summary>The repairs for the installed next hops are complete.</summary>
@@ -137,6 +144,34 @@ public sealed partial class ForwardingEngine
 
         public void OnTurnEnd() => engine.Compute();
 
-        public void StartRepairs() => HasRepairs = false;
+        public void StartRepairs()
+        {
+            HasRepairs = false;
+            planner = null;
+            if (engine.table.Paths is null) return;
+            planner = new RepairPlanner(engine.table, engine.LinksTo);
+            Continue(planner);
+        }
+
+        private void Continue(RepairPlanner current)
+        {
+            var budget = SmallWork;
+            while (!current.IsDone && budget > 0)
+            {
+                current.Step();
+                budget -= engine.table.Graph.Count;
+            }
+            if (current.IsDone)
+            {
+                planner = null;
+                HasRepairs = true;
+                return;
+            }
+            engine.loop.Post(() =>
+            {
+                // Newer next hops have begun plans of their own.
+                if (planner == current) Continue(current);
+            });
+        }
     }
 }

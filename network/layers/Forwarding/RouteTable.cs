@@ -3,7 +3,7 @@ using Florete.Identities;
 
 namespace Florete.Layers;
 
-/// <summary>Next hops to every reachable vertex of one topology, as seen from one vertex. Repairs are added afterwards.</summary>
+/// <summary>Next hops to every reachable vertex of one topology, as seen from one vertex. Repairs are added afterwards, by <see cref="RepairPlanner"/>.</summary>
 internal sealed class RouteTable
 {
     /// <summary>Equal next hops used for one destination; more spread a flow no better.</summary>
