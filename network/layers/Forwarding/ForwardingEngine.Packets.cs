@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Florete.Portals;
 using Florete.Runtime;
 
@@ -171,12 +170,5 @@ public sealed partial class ForwardingEngine
         }
         Counters.Delivered++;
         receiver.OnPacket(packet, header);
-    }
-
-    /// <summary>Drops a packet that could not go on.</summary>
-    private SendResult Refuse(PacketBuffer packet, int entries, Adjacency? arrival, DropReason reason, SendResult result)
-    {
-        Debug.Assert(entries > LabelStack.TrailingEntries);
-        return Drop(packet, reason, result);
     }
 }

@@ -12,7 +12,6 @@ namespace Florete.Layers;
 public sealed partial class ForwardingEngine
 {
     private readonly EventLoop loop;
-    private readonly PacketPool pool;
     private readonly ForwardingOptions options;
     private readonly Dictionary<SpiffeId, NeighbourLinks> neighbours = [];
     private readonly Dictionary<uint, SpiffeId> adjacencySegments = [];
@@ -31,7 +30,6 @@ public sealed partial class ForwardingEngine
     public ForwardingEngine(EventLoop loop, PacketPool pool, SpiffeId self, ForwardingOptions? options = null)
     {
         this.loop = loop;
-        this.pool = pool;
         this.options = options ?? new ForwardingOptions();
         this.options.Validate();
         Self = self;
@@ -39,6 +37,8 @@ public sealed partial class ForwardingEngine
         foreach (var c in self.ToString()) hashSeed = (hashSeed * 31) + c;
         loopback = new Loopback(this);
         computation = new Computation(this);
+        oam = new OamEndpoint(this, loop, pool, this.options);
+        receivers[(byte)PayloadType.Oam] = oam;
         holdTimer = loop.CreateTimer(EndHold);
         computeTimer = loop.CreateTimer(Compute);
     }
@@ -66,7 +66,12 @@ public sealed partial class ForwardingEngine
     }
 
     /// <summary>Chooses who receives the packets of a payload type; OAM packets are the engine's own.</summary>
-    public void SetReceiver(PayloadType type, ILocalReceiver receiver) => receivers[(byte)type] = receiver;
+    /// <exception cref="ArgumentException">The type is OAM.</exception>
+    public void SetReceiver(PayloadType type, ILocalReceiver receiver)
+    {
+        if (type == PayloadType.Oam) throw new ArgumentException("OAM packets are the engine's own.", nameof(type));
+        receivers[(byte)type] = receiver;
+    }
 
     /// <summary>
     /// Sends a payload to a vertex by the best path; to itself: delivered at the end of the turn. The header is pushed in place.
