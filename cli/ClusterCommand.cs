@@ -1,0 +1,63 @@
+using System.CommandLine;
+
+namespace Florete.Cli;
+
+/// <summary><c>florctl cluster init</c></summary>
+internal static class ClusterCommand
+{
+    public static Command Create()
+    {
+        var name = new Argument<string>("NAME")
+        {
+            Description = "The cluster's name, the last part but one of its names: hello.NAME.rete.",
+            CustomParser = CommonOptions.Parse<string>(CommonOptions.TryParseName),
+        };
+        var folder = new Option<string?>("--dir") { Description = "The folder to make; NAME unless told." };
+        var json = CommonOptions.Json();
+        var init = new Command("init", "Makes a cluster: the root, the operator's SVID, the bundle, the first bounds.") { name, folder, json };
+        init.SetAction(parsed =>
+        {
+            var cluster = parsed.GetRequiredValue(name);
+            using var made = OperatorFolder.Create(parsed.GetValue(folder) ?? cluster, cluster, FirstBounds(cluster));
+            made.SignBounds();
+            if (parsed.GetValue(json))
+            {
+                CommonOptions.PrintJson(new { Cluster = cluster, Folder = Path.GetFullPath(made.Path), Root = made.Authority.ClusterIdentity.RootHash });
+                return 0;
+            }
+            Console.WriteLine($"Cluster {made.Authority.ClusterIdentity} is in {made.Path}.");
+            Console.WriteLine($"  root.key signs everything: keep {made.Path} on a machine that you trust, and a copy offline.");
+            Console.WriteLine("Next:");
+            Console.WriteLine($"  cd {made.Path}");
+            Console.WriteLine("  florctl node add a --listen 0.0.0.0:7431 --allow");
+            Console.WriteLine("  florctl node add b --link a=<address of a>:7431 --identity service/hello --allow");
+            Console.WriteLine("  then say in bounds.yaml who may connect, raise its version, and: florctl bounds sign bounds.yaml");
+            return 0;
+        });
+        return new Command("cluster", "Make clusters.") { init };
+    }
+
+    private static string FirstBounds(string cluster) => $$"""
+        # What is allowed in cluster {{cluster}}; everything else is refused. Nodes obey it once it is signed:
+        #   florctl bounds validate bounds.yaml
+        #   florctl bounds sign bounds.yaml
+        # Raise the version with every change: nodes refuse an older one, and another text of the same version.
+        version: 1
+        cluster: {{cluster}}
+
+        # Which vertices may form links, in either direction. '*' is any.
+        #   - between: [a, b]
+        links: []
+
+        # Which node may hold which identities: publish services, act as users. '*' is any.
+        #   - node: b
+        #     identities: [service/hello, 'workload/*']
+        hosts: []
+
+        # Who may connect to whom.
+        #   - from: [user/alice, 'workload/*']
+        #     to: [service/hello]
+        connect: []
+
+        """;
+}
