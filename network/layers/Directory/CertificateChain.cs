@@ -1,0 +1,134 @@
+using System.Buffers.Binary;
+using System.Security.Cryptography;
+using System.Security.Cryptography.X509Certificates;
+using Florete.Identities;
+using Florete.Runtime;
+
+namespace Florete.Layers;
+
+/// <summary>A verified certificate chain of the directory: whose it is, until when, and the key that signs records.</summary>
+internal sealed class CertificateChain(CertificateHash hash, byte[] encoded, SpiffeId id, DateTimeOffset notAfter, byte[] publicPoint)
+{
+    private const int CoordinateBytes = 32;
+
+    public CertificateHash Hash { get; } = hash;
+
+    /// <summary>As it is hashed and sent.</summary>
+    public byte[] Encoded { get; } = encoded;
+
+    public SpiffeId Id { get; } = id;
+
+    public DateTimeOffset NotAfter { get; } = notAfter;
+
+    /// <summary>Records in the store that name this chain.</summary>
+    public int References { get; set; }
+
+    /// <summary>Since when none does.</summary>
+    public Instant UnreferencedSince { get; set; }
+
+    /// <summary>The chain of an SVID as it is hashed and sent.</summary>
+    public static byte[] Encode(X509Svid svid)
+    {
+        var certificates = new List<byte[]> { svid.Leaf.RawData };
+        certificates.AddRange(svid.Intermediates.Select(static c => c.RawData));
+        return Encode(certificates);
+    }
+
+    public static byte[] Encode(IReadOnlyList<byte[]> derChain)
+    {
+        var encoded = new byte[1 + derChain.Sum(static c => 2 + c.Length)];
+        encoded[0] = (byte)derChain.Count;
+        var at = 1;
+        foreach (var certificate in derChain)
+        {
+            BinaryPrimitives.WriteUInt16BigEndian(encoded.AsSpan(at), (ushort)certificate.Length);
+            certificate.CopyTo(encoded, at + 2);
+            at += 2 + certificate.Length;
+        }
+        return encoded;
+    }
+
+    /// <summary>Splits an encoded chain; false if it is not exactly one.</summary>
+    public static bool TryDecode(ReadOnlySpan<byte> encoded, out byte[][] derChain)
+    {
+        derChain = [];
+        if (encoded.Length is < 4 or > DirectoryLimits.MaxEncodedChainBytes) return false;
+        if (encoded[0] is 0 or > DirectoryLimits.MaxChainCertificates) return false;
+        var certificates = new byte[encoded[0]][];
+        var rest = encoded[1..];
+        for (var i = 0; i < certificates.Length; i++)
+        {
+            if (rest.Length < 2) return false;
+            var length = BinaryPrimitives.ReadUInt16BigEndian(rest);
+            if (length == 0 || rest.Length < 2 + length) return false;
+            certificates[i] = rest.Slice(2, length).ToArray();
+            rest = rest[(2 + length)..];
+        }
+        if (!rest.IsEmpty) return false;
+        derChain = certificates;
+        return true;
+    }
+
+    /// <summary>The chain of an SVID that this vertex holds itself: nothing to verify.</summary>
+    /// <exception cref="CryptographicException">The key is not ECDSA P-256.</exception>
+    public static CertificateChain Own(X509Svid svid)
+    {
+        var encoded = Encode(svid);
+        var point = PublicPoint(svid.Leaf.RawData) ?? throw new CryptographicException($"The key of {svid.Id} is not ECDSA P-256.");
+        return new CertificateChain(CertificateHash.Of(encoded), encoded, svid.Id, svid.NotAfter, point);
+    }
+
+    /// <summary>Verifies an encoded chain; null with a reason if it proves no identity or its key is not ECDSA P-256.</summary>
+    public static CertificateChain? Verify(byte[] encoded, IPeerVerifier verifier, DateTimeOffset now, out string? refusal)
+    {
+        if (!TryDecode(encoded, out var derChain))
+        {
+            refusal = "The chain is malformed.";
+            return null;
+        }
+        var proof = verifier.Verify(derChain, now);
+        refusal = proof.Refusal;
+        if (proof.Id is null) return null;
+        var point = PublicPoint(derChain[0]);
+        if (point is not null) return new CertificateChain(CertificateHash.Of(encoded), encoded, proof.Id, proof.NotAfter, point);
+        refusal = "The key is not ECDSA P-256.";
+        return null;
+    }
+
+    /// <summary>Checks a P-256 signature over a SHA-256 hash.</summary>
+    public bool Verifies(ReadOnlySpan<byte> hash, ReadOnlySpan<byte> signature)
+    {
+        // The point is kept as bytes: 10 000 native key handles would cost more than importing one again costs.
+        var parameters = new ECParameters
+        {
+            Curve = ECCurve.NamedCurves.nistP256,
+            Q = new ECPoint { X = publicPoint[..CoordinateBytes], Y = publicPoint[CoordinateBytes..] },
+        };
+        try
+        {
+            using var key = ECDsa.Create(parameters);
+            return key.VerifyHash(hash, signature, DSASignatureFormat.IeeeP1363FixedFieldConcatenation);
+        }
+        catch (CryptographicException)
+        {
+            return false;
+        }
+    }
+
+    private static byte[]? PublicPoint(byte[] leaf)
+    {
+        try
+        {
+            using var certificate = X509CertificateLoader.LoadCertificate(leaf);
+            using var key = certificate.GetECDsaPublicKey();
+            if (key is null || key.KeySize != CoordinateBytes * 8) return null;
+            var parameters = key.ExportParameters(false);
+            if (parameters.Curve.Oid.Value != ECCurve.NamedCurves.nistP256.Oid.Value) return null;
+            return [.. parameters.Q.X!, .. parameters.Q.Y!];
+        }
+        catch (CryptographicException)
+        {
+            return null;
+        }
+    }
+}
