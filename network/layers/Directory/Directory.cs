@@ -155,6 +155,14 @@ public sealed class Directory : ITurnEnd, IDisposable
             intake.InProgress, counters.Accepted, counters.OwnIssued, counters.ChainsVerified, refused, [.. neighbours]);
     }
 
+    /// <summary>One number for everything that is held: equal at two vertices, equal records.</summary>
+    internal ulong Digest()
+    {
+        var digest = 0UL;
+        for (var bucket = 0; bucket < DirectoryLimits.Buckets; bucket++) digest ^= store.Summary(bucket);
+        return digest;
+    }
+
     /// <summary>Stops; nothing is withdrawn: the neighbours see the links go. Saves what is known.</summary>
     public void Dispose()
     {
@@ -240,7 +248,7 @@ public sealed class Directory : ITurnEnd, IDisposable
 
     private void OnIssued(byte[] bytes, X509Svid signer)
     {
-        RecordView.TryParse(bytes, out var view);
+        if (!RecordView.TryParse(bytes, out var view)) throw new InvalidOperationException("A record that was just made does not parse.");
         if (!store.TryGetChain(view.Certificate, out var chain))
         {
             chain = CertificateChain.Own(signer);

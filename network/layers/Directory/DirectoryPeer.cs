@@ -15,8 +15,8 @@ public sealed class DirectoryPeer : ITurnEnd
     private readonly LoopTimer retry;
     private readonly List<ulong> acknowledgements = [];
     private readonly List<CertificateHash> chainRequests = [];
-    private TokenBucket failures = new(FailuresAtOnce, FailuresPerSecond);
-    private TokenBucket chainReplies = new(ChainsAtOnce, ChainsPerSecond);
+    private Allowance failures = new(FailuresAtOnce, FailuresPerSecond);
+    private Allowance chainReplies = new(ChainsAtOnce, ChainsPerSecond);
 
     internal DirectoryPeer(SpiffeId neighbour, EventLoop loop, RecordStore store, DirectoryOptions options, Action<ReadOnlySpan<byte>> send)
     {

@@ -20,7 +20,7 @@ internal sealed class Origin(SpiffeId id)
 
     public int Bytes { get; set; }
 
-    public TokenBucket Changes = new(Burst, PerSecond);
+    public Allowance Changes = new(Burst, PerSecond);
 
     public bool IsEmpty => VertexRecord is null && Services.Count == 0 && UnknownKinds == 0;
 }

@@ -117,7 +117,7 @@ internal readonly ref struct RecordView
         return HashOf(named[..(3 + signer.Length + subject.Length)]);
     }
 
-    private static bool TryTake(ReadOnlySpan<byte> from, ref int at, int lengthBytes, out ReadOnlySpan<byte> taken)
+    private static bool TryTake(ReadOnlySpan<byte> from, scoped ref int at, int lengthBytes, out ReadOnlySpan<byte> taken)
     {
         taken = default;
         if (from.Length - at < lengthBytes) return false;

@@ -10,7 +10,7 @@ internal sealed class WantedChains(EventLoop loop)
     private const int MaxTries = 16;
     private static readonly TimeSpan RetryAfter = TimeSpan.FromMilliseconds(400);
 
-    private readonly Dictionary<CertificateHash, Want> wants = [];
+    private readonly Dictionary<CertificateHash, WantedChain> wants = [];
     private readonly HashSet<ulong> byShort = [];
     private readonly Queue<CertificateHash> unasked = new();
 
@@ -18,7 +18,7 @@ internal sealed class WantedChains(EventLoop loop)
 
     public void Want(CertificateHash hash, DirectoryPeer peer)
     {
-        if (!wants.TryGetValue(hash, out var want)) Add(want = new Want(hash));
+        if (!wants.TryGetValue(hash, out var want)) Add(want = new WantedChain(hash));
         if (!want.Sources.Contains(peer)) want.Sources.Add(peer);
         if (want.AskedOf is null && !TryAsk(want)) Queue(want);
     }
@@ -68,13 +68,13 @@ internal sealed class WantedChains(EventLoop loop)
         }
     }
 
-    private void Add(Want want)
+    private void Add(WantedChain want)
     {
         wants.Add(want.Hash, want);
         byShort.Add(want.Hash.Short);
     }
 
-    private bool TryAsk(Want want)
+    private bool TryAsk(WantedChain want)
     {
         for (var i = 0; i < want.Sources.Count; i++)
         {
@@ -90,14 +90,14 @@ internal sealed class WantedChains(EventLoop loop)
         return false;
     }
 
-    private void Queue(Want want)
+    private void Queue(WantedChain want)
     {
         if (want.IsQueued) return;
         want.IsQueued = true;
         unasked.Enqueue(want.Hash);
     }
 
-    private void Release(Want want)
+    private void Release(WantedChain want)
     {
         if (want.AskedOf is not { } peer) return;
         peer.AskedChains--;
@@ -113,7 +113,7 @@ internal sealed class WantedChains(EventLoop loop)
         }
     }
 
-    internal sealed class Want(CertificateHash hash)
+    internal sealed class WantedChain(CertificateHash hash)
     {
         public CertificateHash Hash { get; } = hash;
 
