@@ -2,7 +2,7 @@
 # Installs what a purpose lacks, and nothing when all is there (then it takes milliseconds and asks no server).
 #   install-dependencies.sh [run|test|bench|image]
 # run:   the QUIC library and iproute2          test, bench: their tools besides
-# image: the QUIC library alone (used by the Dockerfile)
+# image: the QUIC library and OpenSSL's (used by the Dockerfile)
 # Debian and Ubuntu: by apt-get, with sudo when not root. Elsewhere: one line that names what to install.
 set -euo pipefail
 
@@ -29,7 +29,7 @@ library_from() {                                                  # library_from
 
 library_from libngtcp2.so.16 libngtcp2-16
 library_from libngtcp2_crypto_gnutls.so.8 libngtcp2-crypto-gnutls8
-[ "$purpose" = image ] || command_from ip iproute2
+case $purpose in image) command_from openssl openssl ;; *) command_from ip iproute2 ;; esac
 case $purpose in
 test)
   file_from '/usr/include/ngtcp2/ngtcp2.h' libngtcp2-dev

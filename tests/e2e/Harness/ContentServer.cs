@@ -1,4 +1,6 @@
 using System.Buffers.Binary;
+using System.Collections.Concurrent;
+using System.Diagnostics;
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
@@ -9,7 +11,8 @@ namespace Florete.EndToEnd.Tests.Harness;
 
 /// <summary>
 /// A small web server inside a namespace: `/bytes/N` is N bytes that are the same every time and differ in every block, made as they are
-/// sent; `/` is a greeting. So a gigabyte is fetched and checked without a file.
+/// sent; `/timed/S/R` sends such bytes for S seconds at R bytes a second (0: as fast as they go) and then closes; `/` is a greeting. So
+/// gigabytes are fetched and checked without a file.
 /// </summary>
 public sealed class ContentServer : IDisposable
 {
@@ -18,6 +21,7 @@ public sealed class ContentServer : IDisposable
 
     private readonly TcpListener listener;
     private readonly CancellationTokenSource end = new();
+    private readonly ConcurrentQueue<long> timed = new();
     private int open;
     private int total;
 
@@ -41,6 +45,9 @@ public sealed class ContentServer : IDisposable
 
     /// <summary>Connections ever.</summary>
     public int Total => Volatile.Read(ref total);
+
+    /// <summary>What each `/timed` answer that came to its end has sent, in bytes, in the order of their ends.</summary>
+    public IReadOnlyCollection<long> Timed => timed;
 
     /// <summary>SHA-256 of `/bytes/N`, as sha256sum writes it.</summary>
     public static string Checksum(long bytes)
@@ -120,7 +127,13 @@ public sealed class ContentServer : IDisposable
                     }
 
                     have = 0;
-                    await AnswerAsync(client, head.Split(' ')[1]);
+                    if (!await AnswerAsync(client, head.Split(' ')[1]))
+                    {
+                        // The end of the answer, in order: what is still on its way must arrive before it.
+                        client.Shutdown(SocketShutdown.Send);
+                        _ = await client.ReceiveAsync(request, end.Token);
+                        return;
+                    }
                 }
             }
         }
@@ -134,15 +147,23 @@ public sealed class ContentServer : IDisposable
         }
     }
 
-    private async Task AnswerAsync(Socket client, string path)
+    /// <returns>False when the connection ends with the answer.</returns>
+    private async Task<bool> AnswerAsync(Socket client, string path)
     {
         // A proxy may ask with the whole address.
         path = path.StartsWith("http://", StringComparison.Ordinal) ? new Uri(path).AbsolutePath : path;
+        if (path.StartsWith("/timed/", StringComparison.Ordinal))
+        {
+            var words = path.Split('/');
+            await SendTimedAsync(client, int.Parse(words[2], CultureInfo.InvariantCulture), long.Parse(words[3], CultureInfo.InvariantCulture));
+            return false;
+        }
+
         if (!path.StartsWith("/bytes/", StringComparison.Ordinal))
         {
             const string greeting = "Hello from the other side.\n";
             _ = await client.SendAsync(Encoding.ASCII.GetBytes($"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {greeting.Length}\r\n\r\n{greeting}"), end.Token);
-            return;
+            return true;
         }
 
         var size = long.Parse(path["/bytes/".Length..], CultureInfo.InvariantCulture);
@@ -151,11 +172,39 @@ public sealed class ContentServer : IDisposable
         for (long at = 0; at < size; at += Block)
         {
             Fill(block, at);
-            var rest = block.AsMemory(0, (int)Math.Min(Block, size - at));
-            while (rest.Length > 0)
+            await SendAsync(client, block.AsMemory(0, (int)Math.Min(Block, size - at)));
+        }
+
+        return true;
+    }
+
+    private async Task SendTimedAsync(Socket client, int seconds, long rate)
+    {
+        _ = await client.SendAsync("HTTP/1.1 200 OK\r\nContent-Type: application/octet-stream\r\nConnection: close\r\n\r\n"u8.ToArray(), end.Token);
+        var block = new byte[Block];
+        var watch = Stopwatch.StartNew();
+        long at = 0;
+        while (watch.Elapsed.TotalSeconds < seconds)
+        {
+            if (rate > 0 && at > watch.Elapsed.TotalSeconds * rate)
             {
-                rest = rest[await client.SendAsync(rest, end.Token)..];
+                await Task.Delay(5, end.Token);
+                continue;
             }
+
+            Fill(block, at);
+            await SendAsync(client, block);
+            at += Block;
+        }
+
+        timed.Enqueue(at);
+    }
+
+    private async Task SendAsync(Socket client, ReadOnlyMemory<byte> rest)
+    {
+        while (rest.Length > 0)
+        {
+            rest = rest[await client.SendAsync(rest, end.Token)..];
         }
     }
 }

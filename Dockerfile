@@ -1,0 +1,19 @@
+# Two stages: the SDK image builds, and a small Debian with the QUIC library runs. trixie has that library in its own archive.
+FROM mcr.microsoft.com/dotnet/sdk:10.0 AS build
+WORKDIR /src
+COPY . .
+# The audit asks a server; it is a matter for continuous integration, not for an image.
+RUN dotnet publish edge/proxy -c Release -o /out -p:NuGetAudit=false --nologo -v quiet \
+ && dotnet publish cli -c Release -o /out -p:NuGetAudit=false --nologo -v quiet
+
+FROM debian:trixie-slim
+COPY scripts/install-dependencies.sh /usr/local/lib/florete/
+RUN /usr/local/lib/florete/install-dependencies.sh image && rm -rf /var/lib/apt/lists/*
+# The shared runtime alone, not the SDK beside it.
+COPY --from=build /usr/share/dotnet/dotnet /usr/share/dotnet/
+COPY --from=build /usr/share/dotnet/host /usr/share/dotnet/host
+COPY --from=build /usr/share/dotnet/shared /usr/share/dotnet/shared
+COPY --from=build /out /usr/local/lib/florete
+COPY scripts/compose-init.sh /usr/local/lib/florete/
+RUN ln -s /usr/local/lib/florete/flor /usr/local/lib/florete/florctl /usr/local/bin/
+ENV DOTNET_ROOT=/usr/share/dotnet

@@ -1,0 +1,239 @@
+using System.Globalization;
+using System.Text;
+using System.Text.Json;
+
+namespace Florete.EndToEnd.Tests.Harness;
+
+/// <summary>
+/// A cluster made by florctl and run by flor, one node per namespace. The first node has the callers' proxy at 127.0.0.1:1080, for user/alice.
+/// </summary>
+public sealed class Cluster
+{
+    public const string Name = "e2e";
+    public const int Port = 7400;
+
+    private readonly Lab lab;
+    private readonly Dictionary<string, Node> nodes = [];
+    private readonly Dictionary<(string, string), Cable> cables = [];
+
+    private Cluster(Lab lab, Plan plan)
+    {
+        this.lab = lab;
+        Plan = plan;
+    }
+
+    public Plan Plan { get; }
+
+    /// <summary>The operator's folder, as `florctl cluster init` wrote it.</summary>
+    public string OperatorFolder => Path.Combine(lab.Folder, "operator");
+
+    public IEnumerable<Node> Nodes => nodes.Values;
+
+    /// <summary>The node with the callers' proxy.</summary>
+    public Node First => nodes[Plan.Nodes[0]];
+
+    public Node this[string name] => nodes[name];
+
+    /// <summary>Builds and starts it, and waits until every link is up and every service answers.</summary>
+    public static async Task<Cluster> StartAsync(Lab lab, Plan plan)
+    {
+        var cluster = await PrepareAsync(lab, plan);
+        foreach (var node in cluster.Nodes)
+        {
+            cluster.Run(node);
+        }
+
+        await cluster.ReadyAsync();
+        return cluster;
+    }
+
+    /// <summary>Makes namespaces, cables and folders; starts nothing.</summary>
+    public static async Task<Cluster> PrepareAsync(Lab lab, Plan plan)
+    {
+        ArgumentNullException.ThrowIfNull(lab);
+        ArgumentNullException.ThrowIfNull(plan);
+        var cluster = new Cluster(lab, plan);
+        foreach (var name in plan.Nodes)
+        {
+            cluster.nodes[name] = new Node(name, await lab.NetworkAsync(name), Path.Combine(lab.Folder, name));
+        }
+
+        foreach (var (left, right) in plan.Links)
+        {
+            cluster.cables[(left, right)] = await lab.CableAsync(cluster[left].Network, cluster[right].Network, plan.Wires.GetValueOrDefault((left, right)));
+        }
+
+        await cluster.WriteFoldersAsync();
+        return cluster;
+    }
+
+    public Cable CableOf(string left, string right) => cables.TryGetValue((left, right), out var cable) ? cable : cables[(right, left)];
+
+    /// <summary>Starts flor of one node.</summary>
+    public void Run(Node node)
+    {
+        ArgumentNullException.ThrowIfNull(node);
+        var environment = new Dictionary<string, string>();
+        if (Plan.Clocks.TryGetValue(node.Name, out var off))
+        {
+            // The monotonic clock stays true: timers run on it, and no machine's runs 60 s ahead.
+            environment["LD_PRELOAD"] = Directory.GetFiles("/usr/lib", "libfaketime.so.1", SearchOption.AllDirectories)[0];
+            environment["FAKETIME"] = $"{(off < TimeSpan.Zero ? "-" : "+")}{Math.Abs(off.TotalSeconds)}s";
+            environment["FAKETIME_DONT_FAKE_MONOTONIC"] = "1";
+        }
+
+        node.Process = lab.Start($"flor of {node.Name}", node.Network, [Programs.Flor, "run", "--config", node.ConfigFile], node.Folder, environment);
+    }
+
+    /// <summary>Every link that the plan has is up at both ends, and the first node knows every service.</summary>
+    public async Task ReadyAsync()
+    {
+        foreach (var node in Nodes)
+        {
+            var wanted = Plan.Links.Count(link => link.Left == node.Name || link.Right == node.Name);
+            var seen = "";
+            await Eventually.HoldsAsync(
+                $"{node.Name} has {wanted} links up",
+                async () =>
+                {
+                    Alive(node);
+                    var status = await node.StatusAsync();
+                    seen = status.GetRawText();
+                    return Status.LinksUp(status) == wanted;
+                },
+                () => $"flor status said: {seen}\n{node.Process?.Log}");
+        }
+
+        foreach (var (name, _, _) in Plan.Services)
+        {
+            await ReachableAsync(name);
+        }
+    }
+
+    /// <summary>The first node's proxy opens connections to a service.</summary>
+    public Task ReachableAsync(string service) => Eventually.HoldsAsync(
+        $"{service} can be reached from {First.Name}",
+        async () =>
+        {
+            using var probe = await SocksClient.ConnectAsync(First.Network, $"{service}.rete", 80);
+            return true;
+        },
+        () => string.Join("\n\n", Nodes.Select(node => $"{node.Name}: {node.Process?.Log}")));
+
+    /// <summary>florctl with these words, in the operator's folder.</summary>
+    public Task<CommandResult> FlorctlAsync(params string[] words) => Command.RunAsync(null, [Programs.Florctl, .. words], folder: lab.Folder);
+
+    private static void Alive(Node node)
+    {
+        if (node.Process is { Died: true } dead)
+        {
+            throw new InvalidOperationException($"flor of {node.Name} ended with {dead.ExitCode}:\n{dead.Log}");
+        }
+    }
+
+    private async Task WriteFoldersAsync()
+    {
+        _ = (await FlorctlAsync("cluster", "init", Name, "--dir", OperatorFolder)).Succeeded();
+        foreach (var node in Nodes)
+        {
+            var words = new List<string> { "node", "add", node.Name, "--dir", OperatorFolder, "--listen", $"0.0.0.0:{Port}", "--out", node.Folder };
+            foreach (var (left, right) in Plan.Links.Where(link => link.Left == node.Name || link.Right == node.Name))
+            {
+                var other = left == node.Name ? right : left;
+                words.AddRange(["--link", $"{other}={CableOf(left, right).AddressOf(this[other].Network)}:{Port}"]);
+            }
+
+            foreach (var identity in Identities(node.Name))
+            {
+                words.AddRange(["--identity", identity]);
+            }
+
+            _ = (await FlorctlAsync([.. words])).Succeeded();
+            await File.AppendAllTextAsync(node.ConfigFile, Edges(node.Name));
+        }
+
+        await SignBoundsAsync(version: 100);
+    }
+
+    /// <summary>Writes, signs and hands out the bounds of the plan, with other rules of `connect` if given.</summary>
+    public async Task SignBoundsAsync(int version, string? connect = null)
+    {
+        var file = Path.Combine(lab.Folder, "bounds.yaml");
+        var text = new StringBuilder($"version: {version}\ncluster: {Name}\nlinks:\n");
+        foreach (var (left, right) in Plan.Links)
+        {
+            text.AppendLine(CultureInfo.InvariantCulture, $"  - between: [{left}, {right}]");
+        }
+
+        text.AppendLine("hosts:");
+        foreach (var node in Plan.Nodes.Where(name => Identities(name).Any()))
+        {
+            text.AppendLine(CultureInfo.InvariantCulture, $"  - {{node: {node}, identities: [{string.Join(", ", Identities(node))}]}}");
+        }
+
+        text.AppendLine("connect:").AppendLine(connect ?? Plan.ConnectRules ?? "  - {from: [user/alice], to: ['service/*']}");
+        await File.WriteAllTextAsync(file, text.ToString());
+        var signed = Path.Combine(lab.Folder, "bounds.signed");
+        _ = (await FlorctlAsync("bounds", "sign", file, "--dir", OperatorFolder, "--out", signed)).Succeeded();
+        foreach (var node in Nodes)
+        {
+            File.Copy(signed, node.BoundsFile, overwrite: true);
+        }
+    }
+
+    private IEnumerable<string> Identities(string node) =>
+        Plan.Services.Where(service => service.Node == node).Select(service => $"service/{service.Name}")
+            .Concat(node == Plan.Nodes[0] ? ["user/alice"] : []);
+
+    private string Edges(string node)
+    {
+        var text = new StringBuilder();
+        if (node == Plan.Nodes[0])
+        {
+            text.AppendLine("inbounds:");
+            text.AppendLine(CultureInfo.InvariantCulture, $"  - {{proxy: 127.0.0.1:{Plan.ProxyPort}, as: user/alice, sharedByThisMachine: true}}");
+            foreach (var (port, service) in Plan.Forwards)
+            {
+                text.AppendLine(CultureInfo.InvariantCulture, $"  - {{forward: 127.0.0.1:{port}, to: {service}, as: user/alice, sharedByThisMachine: true}}");
+            }
+        }
+
+        var own = Plan.Services.Where(service => service.Node == node).ToArray();
+        if (own.Length > 0)
+        {
+            text.AppendLine("outbounds:");
+            foreach (var (name, _, port) in own)
+            {
+                text.AppendLine(CultureInfo.InvariantCulture, $"  - {{service: {name}, tcp: 127.0.0.1:{port}}}");
+            }
+        }
+
+        return text.ToString();
+    }
+}
+
+/// <summary>One node of a cluster: its namespace, its folder, its flor.</summary>
+public sealed class Node(string name, NetworkNamespace network, string folder)
+{
+    public string Name { get; } = name;
+
+    public NetworkNamespace Network { get; } = network;
+
+    public string Folder { get; } = folder;
+
+    public string ConfigFile => Path.Combine(Folder, "flor.yaml");
+
+    public string BoundsFile => Path.Combine(Folder, "bounds.signed");
+
+    public string ControlSocket => Path.Combine(Folder, "run", "flor.sock");
+
+    /// <summary>flor, when it was started.</summary>
+    public ManagedProcess? Process { get; set; }
+
+    /// <summary>What `flor status --json` says.</summary>
+    public async Task<JsonElement> StatusAsync()
+    {
+        var result = (await Command.RunAsync(Network, [Programs.Flor, "status", "--json", "--control", ControlSocket])).Succeeded();
+        return JsonDocument.Parse(result.Output).RootElement;
+    }
+}

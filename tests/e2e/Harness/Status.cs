@@ -1,0 +1,18 @@
+using System.Text.Json;
+
+namespace Florete.EndToEnd.Tests.Harness;
+
+/// <summary>Reads what tests need from `flor status --json`.</summary>
+public static class Status
+{
+    public static int LinksUp(JsonElement status) =>
+        status.GetProperty("links").EnumerateArray().Count(link => link.GetProperty("state").GetString() == "up");
+
+    /// <summary>How often links of the node went down since it started.</summary>
+    public static long LinkDowns(JsonElement status) =>
+        status.GetProperty("links").EnumerateArray().Sum(link => link.GetProperty("downs").GetInt64());
+
+    /// <summary>A counter by its name, all links and reasons added up; 0 when it was never counted.</summary>
+    public static long Counter(JsonElement status, string name) =>
+        status.GetProperty("counters").EnumerateObject().Where(counter => counter.Name.Contains(name, StringComparison.Ordinal)).Sum(counter => counter.Value.GetInt64());
+}
