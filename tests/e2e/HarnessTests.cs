@@ -90,6 +90,29 @@ public sealed class HarnessTests(ITestOutputHelper output)
         Assert.True(loud.HasExited);
     }
 
+    [Fact]
+    public async Task An_injector_repeats_and_alters_what_it_has_heard()
+    {
+        await using var lab = await Lab.OpenAsync(output);
+        var (left, right) = (await lab.NetworkAsync("l"), await lab.NetworkAsync("r"));
+        var cable = await lab.CableAsync(left, right);
+        using var server = right.Enter(() => new UdpClient(new IPEndPoint(IPAddress.Any, 9)));
+        using var client = left.Enter(() => new UdpClient(new IPEndPoint(IPAddress.Any, 0)));
+        using var injector = new Injector(cable, right);
+        var sent = new byte[500];
+        _ = await client.SendAsync(sent, new IPEndPoint(IPAddress.Parse(cable.RightAddress), 9));
+        var first = await server.ReceiveAsync().WaitAsync(Eventually.Deadline);
+        injector.Capture(1, 9);
+        injector.Inject(1, flip: false, perSecond: 1000);
+        var again = await server.ReceiveAsync().WaitAsync(Eventually.Deadline);
+        Assert.Equal(first.RemoteEndPoint, again.RemoteEndPoint);
+        Assert.Equal(sent, again.Buffer);
+        injector.Inject(1, flip: true, perSecond: 1000);
+        var altered = await server.ReceiveAsync().WaitAsync(Eventually.Deadline);
+        Assert.Equal(first.RemoteEndPoint, altered.RemoteEndPoint);
+        Assert.Equal(1, altered.Buffer.Sum(octet => int.PopCount(octet)));
+    }
+
     /// <summary>Sends so many datagrams and counts the answers; in waves, so that no queue decides.</summary>
     private static async Task<int> EchoAsync(NetworkNamespace left, NetworkNamespace right, string address, int count)
     {

@@ -120,7 +120,7 @@ public sealed partial class RealClientsTests(ITestOutputHelper output)
     private static async Task StartPostgresAsync(Lab lab, NetworkNamespace network)
     {
         // The server refuses to run as root, so its user must be able to reach its data.
-        File.SetUnixFileMode(lab.Folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupExecute | UnixFileMode.OtherExecute);
+        (await Command.RunAsync(null, ["chmod", "711", lab.Folder])).Succeeded();
         var data = Directory.CreateDirectory(Path.Combine(lab.Folder, "postgres")).FullName;
         var programs = Path.GetDirectoryName(Directory.GetFiles("/usr/lib/postgresql", "initdb", SearchOption.AllDirectories).Order().Last())!;
         (await Command.ShellAsync(null, $"chown postgres {data} && runuser -u postgres -- {programs}/initdb -D {data} -A trust", folder: "/")).Succeeded();

@@ -10,7 +10,7 @@ namespace Florete.EndToEnd.Tests.Harness;
 public sealed class Cluster
 {
     public const string Name = "e2e";
-    public const int Port = 7400;
+    public const int Port = 7431;
 
     private readonly Lab lab;
     private readonly Dictionary<string, Node> nodes = [];
@@ -73,14 +73,7 @@ public sealed class Cluster
     public void Run(Node node)
     {
         ArgumentNullException.ThrowIfNull(node);
-        var environment = new Dictionary<string, string>();
-        if (Plan.Clocks.TryGetValue(node.Name, out var off))
-        {
-            // The monotonic clock stays true: timers run on it, and no machine's runs 60 s ahead.
-            environment["LD_PRELOAD"] = Directory.GetFiles("/usr/lib", "libfaketime.so.1", SearchOption.AllDirectories)[0];
-            environment["FAKETIME"] = $"{(off < TimeSpan.Zero ? "-" : "+")}{Math.Abs(off.TotalSeconds)}s";
-            environment["FAKETIME_DONT_FAKE_MONOTONIC"] = "1";
-        }
+        var environment = Plan.Clocks.TryGetValue(node.Name, out var off) ? FakeTime(off) : null;
 
         node.Process = lab.Start($"flor of {node.Name}", node.Network, [Programs.Flor, "run", "--config", node.ConfigFile], node.Folder, environment);
     }
@@ -120,8 +113,39 @@ public sealed class Cluster
         },
         () => string.Join("\n\n", Nodes.Select(node => $"{node.Name}: {node.Process?.Log}")));
 
-    /// <summary>florctl with these words, in the operator's folder.</summary>
+    /// <summary>Issues everything that the nodes hold anew, with this life. A running flor picks it up.</summary>
+    public async Task IssueAsync(TimeSpan life)
+    {
+        foreach (var node in Nodes)
+        {
+            foreach (var identity in Identities(node.Name).Prepend($"vertex/{node.Name}"))
+            {
+                await IssueAsync(node, identity, life);
+            }
+        }
+    }
+
+    /// <summary>Issues one identity into a node's folder; <paramref name="age"/> ago, if given.</summary>
+    public async Task IssueAsync(Node node, string identity, TimeSpan life, TimeSpan age = default)
+    {
+        ArgumentNullException.ThrowIfNull(node);
+        _ = (await Command.RunAsync(
+            null,
+            [Programs.Florctl, "identity", "issue", identity, "--node-dir", node.Folder, "--dir", OperatorFolder, "--life", $"{life.TotalSeconds:0}s"],
+            environment: age == default ? null : FakeTime(-age))).Succeeded();
+    }
+
+    /// <summary>florctl with these words, in the lab's folder.</summary>
     public Task<CommandResult> FlorctlAsync(params string[] words) => Command.RunAsync(null, [Programs.Florctl, .. words], folder: lab.Folder);
+
+    private static Dictionary<string, string> FakeTime(TimeSpan off) => new()
+    {
+        ["LD_PRELOAD"] = Directory.GetFiles("/usr/lib", "libfaketime.so.1", SearchOption.AllDirectories)[0],
+        ["FAKETIME"] = $"{(off < TimeSpan.Zero ? "-" : "+")}{Math.Abs(off.TotalSeconds):0}s",
+
+        // The monotonic clock stays true: timers run on it, and being wrong about the date does not change it.
+        ["FAKETIME_DONT_FAKE_MONOTONIC"] = "1",
+    };
 
     private static void Alive(Node node)
     {

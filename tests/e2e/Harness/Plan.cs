@@ -26,9 +26,6 @@ public sealed record Plan
     /// <summary>What `connect` of the bounds says, in YAML. Null: user/alice may connect to every service.</summary>
     public string? ConnectRules { get; init; }
 
-    /// <summary>How long the SVIDs live that each node begins with; null: what florctl gives.</summary>
-    public TimeSpan? SvidLife { get; init; }
-
     /// <summary>a–b–c: hello on c is two hops from a.</summary>
     public static Plan Line { get; } = new()
     {
