@@ -5,6 +5,7 @@ namespace Florete.EndToEnd.Tests.Harness;
 /// <summary>The few Linux calls that .NET does not offer.</summary>
 internal static unsafe partial class Native
 {
+    public const int Sigint = 2;
     public const int Sigkill = 9;
     public const int Sigterm = 15;
     public const int CloneNewNet = 0x4000_0000;

@@ -15,4 +15,7 @@ public static class Status
     /// <summary>A counter by its name, all links and reasons added up; 0 when it was never counted.</summary>
     public static long Counter(JsonElement status, string name) =>
         status.GetProperty("counters").EnumerateObject().Where(counter => counter.Name.Contains(name, StringComparison.Ordinal)).Sum(counter => counter.Value.GetInt64());
+
+    /// <summary>Datagrams and segments that links of the node refused: replayed, not authentic, malformed, from elsewhere.</summary>
+    public static long Rejected(JsonElement status) => Counter(status, "rejected");
 }

@@ -1,0 +1,40 @@
+using Florete.EndToEnd.Tests.Harness;
+using Xunit.Abstractions;
+
+namespace Florete.EndToEnd.Tests;
+
+/// <summary>`make up`: what a newcomer types first.</summary>
+public sealed class MakeUpTests(ITestOutputHelper output)
+{
+    [Theory]
+    [InlineData("line", 3)]
+    [InlineData("ring", 4)]
+    public async Task A_local_cluster_comes_up_and_its_pasted_command_works_and_an_interrupt_leaves_nothing(string topology, int nodes)
+    {
+        await using var lab = await Lab.OpenAsync(output);
+
+        // A namespace, so that the ports of this machine stay free.
+        var network = await lab.NetworkAsync("up");
+        var up = lab.Start("florctl local up", network,
+            [Programs.Florctl, "local", "up", "--nodes", $"{nodes}", "--topology", topology, "--dir", Path.Combine(lab.Folder, "local")]);
+        var pasted = "";
+        await Eventually.HoldsAsync("a command to paste is printed", () =>
+        {
+            Assert.False(up.Died, up.Log);
+            pasted = up.Log.Split('\n').Select(line => line.Trim()).FirstOrDefault(line => line.StartsWith("curl ", StringComparison.Ordinal)) ?? "";
+            return pasted.Length > 0;
+        }, () => up.Log);
+        var answer = (await Command.ShellAsync(network, pasted)).Succeeded();
+        Assert.Contains("Hello", answer.Output, StringComparison.Ordinal);
+        var running = (await Command.RunAsync(network, [Programs.Florctl, "local", "status", "--dir", Path.Combine(lab.Folder, "local")])).Succeeded();
+        Assert.Contains("a", running.Output, StringComparison.Ordinal);
+
+        // Ctrl-C.
+        Assert.Equal(0, Interrupt(up.Id));
+        _ = await up.WaitAsync();
+        var left = (await Command.RunAsync(null, ["ip", "netns", "pids", network.Name])).Succeeded();
+        Assert.Equal("", left.Output.Trim());
+    }
+
+    private static int Interrupt(int pid) => Native.Kill(pid, Native.Sigint);
+}
