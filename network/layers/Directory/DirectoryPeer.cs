@@ -67,6 +67,9 @@ public sealed class DirectoryPeer : ITurnEnd
     /// <summary>Records of this neighbour that are not decided about.</summary>
     internal int InProgress { get; set; }
 
+    /// <summary>Of these, services that wait for the record of their vertex.</summary>
+    internal int WaitingForVertex { get; set; }
+
     void ITurnEnd.OnTurnEnd()
     {
         if (IsRemoved) return;

@@ -19,6 +19,8 @@ internal sealed class Arrival
 
     public bool IsChain { get; init; }
 
+    public bool WaitsForVertex { get; set; }
+
     /// <summary>When it began to wait for something else.</summary>
     public Instant WaitsSince { get; set; }
 }
@@ -32,6 +34,8 @@ internal sealed class Intake
     // A record costs about 0.1 ms and a chain about 0.5 ms of a turn that data packets wait for.
     private const int UnitsPerTurn = 8, RecordUnits = 1, ChainUnits = 4;
     private const int MaxRemembered = 4096;
+    // Half of what may be in progress, so that services which came first leave room for the vertex records that they wait for.
+    private const int MaxWaitingForVertex = 256;
     private static readonly TimeSpan RememberFor = TimeSpan.FromSeconds(60), WaitAtMost = TimeSpan.FromSeconds(15);
 
     private readonly DirectoryOptions options;
@@ -151,7 +155,11 @@ internal sealed class Intake
     public void Release(ulong waitedFor)
     {
         if (!waiting.Remove(waitedFor, out var list)) return;
-        foreach (var arrival in list) Enqueue(arrival);
+        foreach (var arrival in list)
+        {
+            StopsWaiting(arrival);
+            Enqueue(arrival);
+        }
     }
 
     private static void TellNewer(DirectoryPeer? peer, DirectoryRecord held) => peer?.Push(held.Key);
@@ -241,6 +249,13 @@ internal sealed class Intake
                 if (arrival.Peer is not null) Wanted.Want(view.Certificate, arrival.Peer);
                 break;
             default:
+                if (arrival.Peer?.WaitingForVertex >= MaxWaitingForVertex)
+                {
+                    Done(arrival);
+                    break;
+                }
+                arrival.WaitsForVertex = true;
+                if (arrival.Peer is not null) arrival.Peer.WaitingForVertex++;
                 Wait(arrival, RecordView.KeyOf(RecordKind.Vertex, view.Subject, default));
                 break;
         }
@@ -253,6 +268,12 @@ internal sealed class Intake
         list.Add(arrival);
     }
 
+    private static void StopsWaiting(Arrival arrival)
+    {
+        if (arrival.WaitsForVertex && arrival.Peer is not null) arrival.Peer.WaitingForVertex--;
+        arrival.WaitsForVertex = false;
+    }
+
     private void Refuse(Arrival arrival)
     {
         if (refused.Count >= MaxRemembered) refused.Clear();
@@ -263,6 +284,7 @@ internal sealed class Intake
 
     private void Done(Arrival arrival)
     {
+        StopsWaiting(arrival);
         inProgress.Remove(arrival.Hash);
         if (arrival.Peer is not null) arrival.Peer.InProgress--;
     }
