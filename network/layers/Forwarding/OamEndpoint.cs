@@ -12,8 +12,8 @@ internal sealed class OamEndpoint(ForwardingEngine engine, EventLoop loop, Packe
     private const int MaxOutstanding = 256;
     private const int MaxSilentHops = 5;
     private readonly byte[] identity = Encoding.ASCII.GetBytes(engine.Self.ToString());
-    private readonly TokenBucket errors = new(options.ErrorAnswersPerSecond);
-    private readonly TokenBucket replies = new(options.EchoRepliesPerSecond);
+    private readonly AnswerRate errors = new(options.ErrorAnswersPerSecond);
+    private readonly AnswerRate replies = new(options.EchoRepliesPerSecond);
     private readonly Dictionary<ulong, Probe> outstanding = [];
 
     public event Action<PacketRefusal>? Refused;

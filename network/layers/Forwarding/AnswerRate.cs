@@ -3,7 +3,7 @@ using Florete.Runtime;
 namespace Florete.Layers;
 
 /// <summary>Lets a number of events pass a second, and as many in a burst.</summary>
-internal sealed class TokenBucket(int perSecond)
+internal sealed class AnswerRate(int perSecond)
 {
     private readonly long interval = 1_000_000_000L / perSecond;
     private readonly long burst = 1_000_000_000L;
