@@ -14,8 +14,9 @@ florete_folders() {
     "$ctl" node add c --dir "$o" --out "$D/c" --allow --link b=$B2_IP:7431 \
       --outbound iperf-c=127.0.0.1:5201 --outbound echo-c=127.0.0.1:7007 || return 1
   # 127.0.0.1 at a is b, 127.0.0.2 is c: iperf3 knows one port only.
-  sed -i "s,^inbounds:.*,&\n$(printf '  - {forward: "%s", to: %s.rete, as: user/bench, sharedByThisMachine: true}\\n' \
-    127.0.0.1:5201 iperf-b 127.0.0.1:7007 echo-b 127.0.0.2:5201 iperf-c 127.0.0.2:7007 echo-c)," "$D/a/flor.yaml"
+  printf '  - {forward: "%s", to: %s.rete, as: user/bench, sharedByThisMachine: true}\n' \
+    127.0.0.1:5201 iperf-b 127.0.0.1:7007 echo-b 127.0.0.2:5201 iperf-c 127.0.0.2:7007 echo-c >"$D/forwards"
+  sed -i "/^inbounds:/r $D/forwards" "$D/a/flor.yaml"
   sed -i -e "s/^version:.*/version: 100/" -e 's,^connect:.*,connect:\n  - {from: [user/bench]\, to: ["service/*"]},' "$o/bounds.yaml"
   for n in a b c; do "$ctl" bounds sign "$o/bounds.yaml" --dir "$o" --out "$D/$n/bounds.signed" || return 1; done
 }

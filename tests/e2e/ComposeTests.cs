@@ -27,7 +27,7 @@ public sealed class ComposeTests(ITestOutputHelper output)
         var images = Path.Combine(Environment.GetEnvironmentVariable("XDG_CACHE_HOME") ?? Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".cache"), "florete", "images");
         (await Command.RunAsync(null, [Path.Combine(Programs.Repository, "scripts", "base-images.sh"), images], Patience)).Succeeded();
         await RunAsync("docker", "import", Path.Combine(images, "debian.tar"), "debian:trixie-slim");
-        await RunAsync("docker", "import", Path.Combine(images, "sdk.tar"), "mcr.microsoft.com/dotnet/sdk:10.0");
+        await RunAsync("docker", "import", "--change", "ENV DOTNET_SYSTEM_GLOBALIZATION_INVARIANT=1", Path.Combine(images, "sdk.tar"), "mcr.microsoft.com/dotnet/sdk:10.0");
         await RunAsync("docker-compose", "build");
         try
         {
