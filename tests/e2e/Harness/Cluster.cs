@@ -135,8 +135,9 @@ public sealed class Cluster
             environment: age == default ? null : FakeTime(-age))).Succeeded();
     }
 
-    /// <summary>florctl with these words, in the lab's folder.</summary>
-    public Task<CommandResult> FlorctlAsync(params string[] words) => Command.RunAsync(null, [Programs.Florctl, .. words], folder: lab.Folder);
+    /// <summary>florctl with these words, in the lab's folder, at the time that the cluster was made.</summary>
+    public Task<CommandResult> FlorctlAsync(params string[] words) =>
+        Command.RunAsync(null, [Programs.Florctl, .. words], folder: lab.Folder, environment: Plan.Age == default ? null : FakeTime(-Plan.Age));
 
     private static Dictionary<string, string> FakeTime(TimeSpan off) => new()
     {

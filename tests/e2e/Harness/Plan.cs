@@ -26,6 +26,9 @@ public sealed record Plan
     /// <summary>What `connect` of the bounds says, in YAML. Null: user/alice may connect to every service.</summary>
     public string? ConnectRules { get; init; }
 
+    /// <summary>How long ago the cluster was made: certificates and bounds are that old.</summary>
+    public TimeSpan Age { get; init; }
+
     /// <summary>a–b–c: hello on c is two hops from a.</summary>
     public static Plan Line { get; } = new()
     {

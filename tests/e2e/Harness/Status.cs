@@ -18,4 +18,7 @@ public static class Status
 
     /// <summary>Datagrams and segments that links of the node refused: replayed, not authentic, malformed, from elsewhere.</summary>
     public static long Rejected(JsonElement status) => Counter(status, "rejected");
+
+    /// <summary>Links and connections that the node refused, whatever the reason.</summary>
+    public static long Refusals(JsonElement status) => Counter(status, "refus");
 }
