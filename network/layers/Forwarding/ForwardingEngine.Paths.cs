@@ -104,6 +104,7 @@ public sealed partial class ForwardingEngine
     {
         if (pending is not { } topology || IsHolding) return;
         pending = null;
+        lost.Clear();
         computedAt = loop.Now;
         computeTimer.Cancel();
         table = RouteTable.Compute(topology, Self, LinksTo);
