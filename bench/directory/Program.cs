@@ -19,10 +19,11 @@ var bundle = TrustBundle.Of(authority.Root);
 var snapshot = Make();
 Console.WriteLine($"{vertexCount} vertices, {vertexCount * servicesEach} services; {snapshot.Records.Sum(r => r.Bytes.Length) / 1e6:F1} MB of records, {snapshot.Chains.Sum(c => c.Length) / 1e6:F1} MB of chains");
 
+var timed = new TimedVerifier(new PeerVerifier(bundle));
 var source = Start("source", new LoadedCache(snapshot), out var sourceLoop);
 var (cpu, wall) = (Cpu(), Stopwatch.StartNew());
 if (!clock.RunUntil(() => source.Status().Records == snapshot.Records.Count + 1, TimeSpan.FromMinutes(1))) Console.WriteLine("The cache was not taken whole.");
-Console.WriteLine($"start from the cache: {(Cpu() - cpu).TotalSeconds:F2} s of CPU, {wall.Elapsed.TotalSeconds:F2} s, every chain and signature verified");
+Console.WriteLine($"start from the cache: {(Cpu() - cpu).TotalSeconds:F2} s of CPU, {wall.Elapsed.TotalSeconds:F2} s, of it {timed.Spent.Elapsed.TotalSeconds:F2} s in the verifier of certificates");
 
 GC.Collect();
 var before = GC.GetTotalMemory(true);
@@ -79,7 +80,7 @@ Directory Start(string name, IDirectoryCache? cache, out VirtualLoop loop)
     loop = made;
     var held = new HeldIdentity(authority.Issue(SpiffeId.Of("bench", IdentityKind.Vertex, name), TimeSpan.FromHours(24), now));
     Directory? directory = null;
-    InTurn(made, () => directory = new Directory(new DirectoryOptions(), made, held, new PeerVerifier(bundle), new OpenBounds(), cache, NullLogger.Instance));
+    InTurn(made, () => directory = new Directory(new DirectoryOptions(), made, held, cache is null ? new PeerVerifier(bundle) : timed, new OpenBounds(), cache, NullLogger.Instance));
     return directory!;
 }
 
@@ -104,6 +105,19 @@ static TimeSpan Cpu()
 {
     using var process = Process.GetCurrentProcess();
     return process.TotalProcessorTime;
+}
+
+internal sealed class TimedVerifier(IPeerVerifier verifier) : IPeerVerifier
+{
+    public Stopwatch Spent { get; } = new();
+
+    public PeerVerification Verify(IReadOnlyList<byte[]> derChain, DateTimeOffset now)
+    {
+        Spent.Start();
+        var proof = verifier.Verify(derChain, now);
+        Spent.Stop();
+        return proof;
+    }
 }
 
 internal sealed class LoadedCache(DirectorySnapshot snapshot) : IDirectoryCache

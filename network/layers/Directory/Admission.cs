@@ -77,7 +77,8 @@ internal sealed class Admission(DirectoryOptions options, RecordStore store, IBo
 {
     /// <summary>Checks a record that is newer than the one held; <paramref name="admitted"/> is set when it is accepted.</summary>
     public AdmissionResult Check(
-        byte[] bytes, Instant now, Instant deadline, out DirectoryRecord? admitted, out DirectoryRefusal refusal, out string? detail)
+        byte[] bytes, Instant now, DateTimeOffset wallClock, Instant deadline, out DirectoryRecord? admitted, out DirectoryRefusal refusal,
+        out string? detail)
     {
         admitted = null;
         (refusal, detail) = (DirectoryRefusal.Malformed, null);
@@ -98,6 +99,8 @@ internal sealed class Admission(DirectoryOptions options, RecordStore store, IBo
         refusal = DirectoryRefusal.Rate;
         if (origin is not null && !origin.Changes.Has(now)) return AdmissionResult.Later;
         if (!store.TryGetChain(view.Certificate, out var chain)) return AdmissionResult.NeedsChain;
+        refusal = DirectoryRefusal.Certificate;
+        if (chain.NotAfter + options.CertificateGrace < wallClock) return AdmissionResult.Refused;
         refusal = DirectoryRefusal.WrongIdentity;
         if (chain.Id != signer) return AdmissionResult.Refused;
         refusal = DirectoryRefusal.Signature;

@@ -1,6 +1,6 @@
 using System.Buffers.Binary;
+using System.Formats.Asn1;
 using System.Security.Cryptography;
-using System.Security.Cryptography.X509Certificates;
 using Florete.Identities;
 using Florete.Runtime;
 
@@ -10,6 +10,10 @@ namespace Florete.Layers;
 internal sealed class CertificateChain(CertificateHash hash, byte[] encoded, SpiffeId id, DateTimeOffset notAfter, byte[] publicPoint)
 {
     private const int CoordinateBytes = 32;
+    private const byte UncompressedPoint = 4;
+    private const string EcPublicKey = "1.2.840.10045.2.1";
+    // Serial number, signature algorithm, issuer, validity, subject.
+    private const int FieldsBeforeKey = 5;
 
     public CertificateHash Hash { get; } = hash;
 
@@ -115,18 +119,24 @@ internal sealed class CertificateChain(CertificateHash hash, byte[] encoded, Spi
         }
     }
 
+    /// <summary>
+    /// The point of a P-256 key in a certificate that has been verified (RFC 5280 §4.1, RFC 5480 §2). Loading the certificate once more for it
+    /// would cost as much as verifying a signature, 10 000 times at start.
+    /// </summary>
     private static byte[]? PublicPoint(byte[] leaf)
     {
         try
         {
-            using var certificate = X509CertificateLoader.LoadCertificate(leaf);
-            using var key = certificate.GetECDsaPublicKey();
-            if (key is null || key.KeySize != CoordinateBytes * 8) return null;
-            var parameters = key.ExportParameters(false);
-            if (parameters.Curve.Oid.Value != ECCurve.NamedCurves.nistP256.Oid.Value) return null;
-            return [.. parameters.Q.X!, .. parameters.Q.Y!];
+            var certificate = new AsnReader(leaf, AsnEncodingRules.DER).ReadSequence().ReadSequence();
+            if (certificate.PeekTag().HasSameClassAndValue(new Asn1Tag(TagClass.ContextSpecific, 0))) certificate.ReadEncodedValue();
+            for (var field = 0; field < FieldsBeforeKey; field++) certificate.ReadEncodedValue();
+            var key = certificate.ReadSequence();
+            var algorithm = key.ReadSequence();
+            if (algorithm.ReadObjectIdentifier() != EcPublicKey || algorithm.ReadObjectIdentifier() != ECCurve.NamedCurves.nistP256.Oid.Value) return null;
+            var point = key.ReadBitString(out _);
+            return point.Length == 1 + (2 * CoordinateBytes) && point[0] == UncompressedPoint ? point[1..] : null;
         }
-        catch (CryptographicException)
+        catch (AsnContentException)
         {
             return null;
         }

@@ -105,7 +105,8 @@ internal sealed class Intake
         }
         if (inProgress.Contains(version.Hash))
         {
-            if (peer is not null) Wanted.AddSource(view.Certificate, peer);
+            // Who sent it first may never send the chain, or be gone.
+            if (peer is not null && waiting.ContainsKey(view.Certificate.Short)) Wanted.Want(view.Certificate, peer);
             return;
         }
         if (peer is not null && !peer.MayOffer(loop.Now))
@@ -227,7 +228,7 @@ internal sealed class Intake
             return;
         }
         counters.RecordsChecked++;
-        switch (admission.Check(arrival.Bytes, loop.Now, arrival.Deadline, out var record, out var refusal, out var detail))
+        switch (admission.Check(arrival.Bytes, loop.Now, loop.WallClock.GetUtcNow(), arrival.Deadline, out var record, out var refusal, out var detail))
         {
             case AdmissionResult.Accepted:
                 Done(arrival);

@@ -23,11 +23,6 @@ internal sealed class WantedChains(EventLoop loop)
         if (want.AskedOf is null && !TryAsk(want)) Queue(want);
     }
 
-    public void AddSource(CertificateHash hash, DirectoryPeer peer)
-    {
-        if (wants.TryGetValue(hash, out var want) && !want.Sources.Contains(peer)) want.Sources.Add(peer);
-    }
-
     /// <summary>True if a chain whose hash begins so is wanted.</summary>
     public bool IsWanted(ulong shortHash) => byShort.Contains(shortHash);
 

@@ -206,4 +206,67 @@ public class DirectoryTests
         network.Links[0].Down();
         Assert.True(network.Clock.RunUntil(() => line[0].Directory.Topology.Find(line[0].Id)!.Adjacencies.Count == 0, TimeSpan.FromMilliseconds(60)));
     }
+
+    [Fact]
+    public void Two_machines_with_one_identity_do_not_storm()
+    {
+        using var network = new DirectoryNetwork(13);
+        var one = network.Add("twin");
+        var between = network.Add("between");
+        var other = new DirectoryVertex(network, one.Identity, TimeSpan.FromSeconds(7));
+        network.Vertices.Add(other);
+        other.Boot();
+        network.Connect(one, between);
+        network.Connect(between, other);
+        network.Clock.Run(TimeSpan.FromMinutes(30));
+        Assert.InRange(one.Directory.Status().OwnIssued, 2, 200);
+        Assert.InRange(between.Directory.Status().Accepted, 2, 400);
+    }
+
+    [Fact]
+    public void A_record_comes_through_although_the_neighbour_that_brought_it_first_keeps_its_chain()
+    {
+        using var network = new DirectoryNetwork(14);
+        var victim = network.Add("victim");
+        var honest = network.Add("honest");
+        var held = honest.Announce("hello");
+        DirectoryPeer? thief = null;
+        victim.Turn(() => thief = victim.Directory.AddPeer(DirectoryNetwork.Id("thief"), _ => { }));
+        var records = new List<byte[]>();
+        DirectoryPeer? ear = null;
+        honest.Turn(() => ear = honest.Directory.AddPeer(DirectoryNetwork.Id("ear"), m => records.Add(m.ToArray())));
+        network.Clock.Run(TimeSpan.FromMilliseconds(10));
+        byte[] nothing = [1, 7, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 255, 255, 255, 255, 255, 255, 255, 255];
+        honest.Turn(() => honest.Directory.Receive(ear!, nothing));
+        network.Clock.Run(TimeSpan.FromMilliseconds(10));
+        foreach (var message in records) victim.Turn(() => victim.Directory.Receive(thief!, message));
+        Assert.Equal(2, victim.Directory.Status().Undecided);
+        network.Connect(victim, honest);
+        Assert.True(network.Clock.RunUntil(() => victim.Directory.Find(held.Id).Count == 1, Soon));
+    }
+
+    [Theory]
+    [InlineData(21)]
+    [InlineData(22)]
+    public void Links_that_come_and_go_under_loss_end_in_agreement(int seed)
+    {
+        using var network = new DirectoryNetwork(seed) { Loss = 0.3, Repetition = 0.1 };
+        var random = new Random(seed);
+        var ring = network.Ring(6);
+        for (var i = 0; i < 60; i++)
+        {
+            var link = network.Links[random.Next(network.Links.Count)];
+            if (link.IsUp) link.Down();
+            else link.Up();
+            if (i % 5 == 0) ring[random.Next(6)].Announce($"s{random.Next(10)}");
+            if (i % 7 == 0) ring[i % 6].Turn(() => ring[i % 6].Directory.Withdraw(DirectoryNetwork.Id($"s{random.Next(10)}", Identities.IdentityKind.Service)));
+            network.Clock.Run(TimeSpan.FromMilliseconds(random.Next(2000)));
+        }
+        foreach (var link in network.Links) link.Up();
+        Assert.True(network.Converges(Later));
+        network.Clock.Run(TimeSpan.FromSeconds(1));
+        Assert.All(ring, v => Assert.Equal(6, v.Directory.Status().ReachableVertices));
+        Assert.All(ring, v => Assert.Equal(
+            ring[0].Directory.Services.OrderBy(s => s.Service).ThenBy(s => s.Vertex), v.Directory.Services.OrderBy(s => s.Service).ThenBy(s => s.Vertex)));
+    }
 }
