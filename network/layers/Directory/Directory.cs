@@ -10,7 +10,7 @@ namespace Florete.Layers;
 /// records, flooded to neighbours over unreliable datagrams; the same everywhere in a connected group. Does no I/O of its own; construct, use and
 /// dispose it in turns of its loop only. Events are raised at the end of a turn.
 /// </summary>
-public sealed class Directory : ITurnEnd, IDisposable
+public sealed partial class Directory : ITurnEnd, IDisposable
 {
     private static readonly TimeSpan BusySweep = TimeSpan.FromMilliseconds(200), IdleSweep = TimeSpan.FromSeconds(1), PurgeInterval = TimeSpan.FromSeconds(5);
 
@@ -122,28 +122,6 @@ public sealed class Directory : ITurnEnd, IDisposable
         intake.Wanted.Forget(peer);
     }
 
-    /// <summary>Takes a message of a neighbour; never throws whatever it contains.</summary>
-    public void Receive(DirectoryPeer peer, ReadOnlySpan<byte> message)
-    {
-        if (peer.IsRemoved || isDisposed) return;
-        peer.ReceivedMessages++;
-        peer.ReceivedBytes += message.Length;
-        if (!SectionReader.TryOpen(message, out var sections))
-        {
-            counters.Refuse(DirectoryRefusal.Malformed, peer, "a message of another version");
-            return;
-        }
-        while (sections.Next())
-        {
-            if (!TakeSection(peer, sections.Type, sections.Content))
-            {
-                counters.Refuse(DirectoryRefusal.Malformed, peer, "a section");
-                return;
-            }
-        }
-        if (sections.IsMalformed) counters.Refuse(DirectoryRefusal.Malformed, peer, "a message that ends within a section");
-    }
-
     /// <summary>The directory at this moment, for people.</summary>
     public DirectoryStatus Status()
     {
@@ -189,50 +167,6 @@ public sealed class Directory : ITurnEnd, IDisposable
         changedVertices.Clear();
         if (isTopologyChanged) TopologyChanged?.Invoke();
         foreach (var change in changes) ServiceChanged?.Invoke(change);
-    }
-
-    private bool TakeSection(DirectoryPeer peer, SectionType type, ReadOnlySpan<byte> content)
-    {
-        switch (type)
-        {
-            case SectionType.Record:
-                if (content.Length < 2) return false;
-                intake.OfferRecord(peer, content[2..], System.Buffers.Binary.BinaryPrimitives.ReadUInt16BigEndian(content));
-                return true;
-            case SectionType.Acknowledgement:
-                if (content.Length % 8 != 0) return false;
-                for (; !content.IsEmpty; content = content[8..])
-                {
-                    peer.Outbox.Acknowledged(System.Buffers.Binary.BinaryPrimitives.ReadUInt64BigEndian(content), loop.Now);
-                }
-                peer.Flush();
-                return true;
-            case SectionType.Fragment:
-                if (!Fragment.TryParse(content, out var fragment)) return false;
-                if (fragment.What == Fragment.OfCertificate && !intake.Wanted.IsWanted(fragment.Hash)) return true;
-                if (!peer.Reassembly.TryAdd(fragment, out var whole, out var age)) return true;
-                if (fragment.What == Fragment.OfCertificate) intake.OfferChain(peer, whole);
-                else intake.OfferRecord(peer, whole, age);
-                return true;
-            case SectionType.CertificateRequest:
-                if (content.Length % CertificateHash.Bytes != 0) return false;
-                for (; !content.IsEmpty; content = content[CertificateHash.Bytes..])
-                {
-                    if (store.TryGetChain(CertificateHash.Read(content), out var chain)) peer.SendChain(chain);
-                }
-                return true;
-            case SectionType.Certificate:
-                intake.OfferChain(peer, content);
-                return true;
-            case SectionType.Summary:
-                return peer.Exchange!.OnSummary(content);
-            case SectionType.Entries:
-                return peer.Exchange!.OnEntries(content);
-            case SectionType.RecordRequest:
-                return peer.Exchange!.OnRequest(content);
-            default:
-                return ((byte)type & 0x80) == 0;
-        }
     }
 
     private void OnAccepted(DirectoryRecord record, DirectoryPeer? source)

@@ -1,6 +1,6 @@
 using System.Diagnostics.Metrics;
-using Microsoft.Extensions.Logging;
 using Florete.Runtime;
+using Microsoft.Extensions.Logging;
 
 namespace Florete.Layers;
 
