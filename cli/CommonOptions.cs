@@ -71,6 +71,14 @@ internal static class CommonOptions
         return true;
     }
 
+    /// <summary><c>ADDRESS:PORT</c> of this machine, where something listens.</summary>
+    public static bool TryParseListener(string text, out string? endpoint, out string? error)
+    {
+        endpoint = text;
+        error = TryParseEndpoint(text, out _, out _) && IPEndPoint.TryParse(text, out _) ? null : $"'{text}' is not ADDRESS:PORT; write an IP address, as in 0.0.0.0:7431.";
+        return error is null;
+    }
+
     public static bool TryParseLife(string text, out TimeSpan life, out string? error)
     {
         life = default;

@@ -18,9 +18,9 @@ internal static class NodeCommand
         };
         var listen = new Option<string>("--listen")
         {
-            Description = "UDP address of its links, HOST:PORT.",
+            Description = "UDP address of its links, ADDRESS:PORT.",
             DefaultValueFactory = _ => "0.0.0.0:7431",
-            CustomParser = CommonOptions.Parse<string>(CommonOptions.TryParseEndpoint),
+            CustomParser = CommonOptions.Parse<string>(CommonOptions.TryParseListener),
         };
         var link = new Option<(string Left, string Right)[]>("--link")
         {
@@ -35,7 +35,7 @@ internal static class NodeCommand
         };
         var proxy = new Option<(string Left, string Right)[]>("--proxy")
         {
-            Description = "A SOCKS and HTTP proxy for all programs of the machine, HOST:PORT=KIND/NAME; holds that identity. May be repeated.",
+            Description = "A SOCKS and HTTP proxy for all programs of the machine, ADDRESS:PORT=KIND/NAME; holds that identity. May be repeated.",
             CustomParser = CommonOptions.ParseMany<(string, string)>(TryParseProxy),
         };
         var allow = new Option<bool>("--allow") { Description = "Add rules for its links and identities to bounds.yaml, raise its version, sign." };
@@ -131,8 +131,8 @@ internal static class NodeCommand
     {
         var equals = text.IndexOf('=', StringComparison.Ordinal);
         proxy = equals < 0 ? default : (text[..equals], text[(equals + 1)..]);
-        error = equals < 0 ? $"'{text}' is not HOST:PORT=KIND/NAME." : null;
-        if (error is not null || !CommonOptions.TryParseEndpoint(proxy.Item1, out _, out error)) return false;
+        error = equals < 0 ? $"'{text}' is not ADDRESS:PORT=KIND/NAME." : null;
+        if (error is not null || !CommonOptions.TryParseListener(proxy.Item1, out _, out error)) return false;
         return IdentityKinds.TryParsePath(proxy.Item2, "x", out _, out error);
     }
 }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Florete.Cli.Local;
 using Florete.Identities;
 
 namespace Florete.Cli;
@@ -17,6 +18,7 @@ public static class Program
             NodeCommand.Create(),
             IdentityCommand.Create(),
             BoundsCommand.Create(),
+            LocalCommand.Create(),
         };
         var parsed = root.Parse(args);
         if (parsed.Errors.Count > 0)

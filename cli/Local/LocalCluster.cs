@@ -1,0 +1,169 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using Spectre.Console;
+
+namespace Florete.Cli.Local;
+
+/// <summary><c>florctl local up</c>: starts the nodes, waits until the sample answers through them, keeps them running, stops them.</summary>
+internal sealed class LocalCluster(string folder, LocalPlan plan, string flor) : IDisposable
+{
+    private static readonly TimeSpan ReadyWithin = TimeSpan.FromSeconds(60);
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+    private static readonly TimeSpan RestartAfter = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan Refresh = TimeSpan.FromSeconds(1);
+
+    private readonly ProcessList list = new(folder);
+    private readonly List<FlorProcess> nodes = [];
+    private readonly Dictionary<string, int> restarts = [];
+    private readonly HttpClient throughProxy = new(new SocketsHttpHandler
+    {
+        Proxy = new WebProxy(string.Create(CultureInfo.InvariantCulture, $"http://127.0.0.1:{plan.ProxyPort}")),
+        ConnectTimeout = Patience,
+        PooledConnectionLifetime = TimeSpan.Zero,
+    })
+    { Timeout = Patience };
+
+    /// <summary>Runs until cancelled; no process is left when it returns, however it returns.</summary>
+    /// <exception cref="CliException">A port is taken, or a node ends, or the sample does not answer in time.</exception>
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        await StopPreviousAsync();
+        plan.CheckPorts();
+        LocalFolder.Prepare(folder, plan);
+        Directory.CreateDirectory(Path.Combine(folder, "logs"));
+        await using var sample = await SampleService.StartAsync(plan.SamplePort, plan.Names.Last(), cancellationToken);
+        try
+        {
+            foreach (var name in plan.Names) nodes.Add(Start(name));
+            Console.WriteLine($"Cluster {LocalPlan.Cluster}: {plan.Nodes} nodes ({string.Join(", ", plan.Names)}), {plan.Topology.ToString().ToLowerInvariant()}, in {folder}");
+            await ReadyAsync(cancellationToken);
+            PrintCommands();
+            await WatchAsync(cancellationToken);
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            Console.WriteLine("Stopping.");
+        }
+        finally
+        {
+            await Task.WhenAll(nodes.Select(node => ProcessList.StopAsync(node.Known, Patience)));
+            list.Clear();
+        }
+    }
+
+    public void Dispose()
+    {
+        foreach (var node in nodes) node.Dispose();
+        throughProxy.Dispose();
+    }
+
+    private async Task StopPreviousAsync()
+    {
+        var running = list.Running;
+        if (running.Count > 0 && running[0].Name == "florctl")
+        {
+            throw new CliException($"The local cluster in {folder} is up already (florctl, process {running[0].Id}).", "Stop it with: florctl local down");
+        }
+        await list.StopAllAsync(Patience);
+    }
+
+    private FlorProcess Start(string name)
+    {
+        try
+        {
+            var node = new FlorProcess(flor, name, Path.Combine(folder, "nodes", name), Path.Combine(folder, "logs", $"{name}.log"));
+            list.Save(nodes.Where(other => other.Node != name).Append(node).Select(other => other.Known).Prepend(KnownProcess.Of("florctl", Environment.ProcessId)));
+            return node;
+        }
+        catch (System.ComponentModel.Win32Exception e)
+        {
+            throw new CliException($"{flor} cannot be started: {e.Message}.", "Name the flor program with --flor.");
+        }
+    }
+
+    private async Task ReadyAsync(CancellationToken cancellationToken)
+    {
+        var waited = Stopwatch.StartNew();
+        while (!await AnswersAsync(cancellationToken))
+        {
+            if (nodes.FirstOrDefault(node => node.ExitCode is not null) is { } dead)
+            {
+                throw new CliException($"flor of node {dead.Node} has ended with code {dead.ExitCode}:\n{dead.LastWords()}", $"Its log is {dead.LogFile}");
+            }
+            if (waited.Elapsed > ReadyWithin)
+            {
+                throw new CliException($"hello.rete did not answer within {ReadyWithin.TotalSeconds:0} s.", $"The logs of the nodes are in {Path.Combine(folder, "logs")}");
+            }
+            await Task.Delay(TimeSpan.FromMilliseconds(200), cancellationToken);
+        }
+    }
+
+    private async Task<bool> AnswersAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            using var answer = await throughProxy.GetAsync(new Uri($"http://{LocalPlan.Service}.rete/"), cancellationToken);
+            return answer.IsSuccessStatusCode;
+        }
+        catch (Exception e) when (e is HttpRequestException or TaskCanceledException && !cancellationToken.IsCancellationRequested)
+        {
+            return false;
+        }
+    }
+
+    private void PrintCommands()
+    {
+        var socket = Path.Combine(folder, "nodes", "a", "run", "flor.sock");
+        Console.WriteLine($"""
+            Ready: hello.rete answers, {plan.Nodes - 1} {(plan.Nodes == 2 ? "hop" : "hops")} away. Paste these:
+              curl -x socks5h://127.0.0.1:{plan.ProxyPort} http://hello.rete/
+              curl -x http://127.0.0.1:{plan.ProxyPort} http://hello.rete/
+              curl -x socks5h://127.0.0.1:{plan.ProxyPort} -o /dev/null http://hello.rete/bytes/1000000000
+              {flor} status --control {socket}
+              {flor} trace hello.rete --control {socket}
+            Ctrl-C stops everything.
+            """);
+    }
+
+    private async Task WatchAsync(CancellationToken cancellationToken)
+    {
+        if (Console.IsOutputRedirected)
+        {
+            while (true) await TickAsync(cancellationToken);
+        }
+        await AnsiConsole.Live(await TableAsync(cancellationToken)).StartAsync(async live =>
+        {
+            while (true)
+            {
+                await TickAsync(cancellationToken);
+                live.UpdateTarget(await TableAsync(cancellationToken));
+            }
+        });
+    }
+
+    // A node that ended is started again: the others bridge the gap, as in a real cluster.
+    private async Task TickAsync(CancellationToken cancellationToken)
+    {
+        await Task.Delay(Refresh, cancellationToken);
+        for (var i = 0; i < nodes.Count; i++)
+        {
+            if (nodes[i].ExitCode is not { } code) continue;
+            var name = nodes[i].Node;
+            if (Console.IsOutputRedirected) Console.WriteLine($"flor of node {name} has ended with code {code}; it is started again.");
+            restarts[name] = restarts.GetValueOrDefault(name) + 1;
+            await Task.Delay(RestartAfter, cancellationToken);
+            nodes[i].Dispose();
+            nodes[i] = Start(name);
+        }
+    }
+
+    private async Task<Table> TableAsync(CancellationToken cancellationToken)
+    {
+        var watch = Stopwatch.StartNew();
+        var answers = await AnswersAsync(cancellationToken);
+        var table = LocalStatus.Table(nodes.Select(node => (node.Known, restarts.GetValueOrDefault(node.Node))));
+        table.Caption = new TableTitle(answers ? $"hello.rete answers in {watch.Elapsed.TotalMilliseconds:0.0} ms" : "hello.rete does not answer");
+        return table;
+    }
+}

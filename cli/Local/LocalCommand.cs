@@ -1,0 +1,87 @@
+using System.CommandLine;
+using Spectre.Console;
+
+namespace Florete.Cli.Local;
+
+/// <summary><c>florctl local up|down|status</c></summary>
+internal static class LocalCommand
+{
+    // The florctl of `up` gives its nodes 5 s each, all at once.
+    private static readonly TimeSpan DownWithin = TimeSpan.FromSeconds(15);
+
+    public static Command Create() => new("local", "A cluster on this machine.") { Up(), Down(), Status() };
+
+    private static Option<string> Folder() => new("--dir")
+    {
+        Description = "The folder of the local cluster.",
+        DefaultValueFactory = _ => Path.Combine(".florete", "local"),
+    };
+
+    private static Command Up()
+    {
+        var nodes = new Option<int>("--nodes") { Description = "How many nodes.", DefaultValueFactory = _ => 3 };
+        var topology = new Option<Topology>("--topology") { Description = "line or ring.", DefaultValueFactory = _ => Topology.Line };
+        var basePort = new Option<int>("--base-port") { Description = "UDP port of the first node; the others follow.", DefaultValueFactory = _ => 7431 };
+        var proxyPort = new Option<int>("--proxy-port") { Description = "TCP port of the proxy on node a.", DefaultValueFactory = _ => 1080 };
+        var flor = new Option<string?>("--flor") { Description = "The flor program; unless told, the one built or installed beside florctl, or in PATH." };
+        var folder = Folder();
+        var up = new Command("up", "Starts a cluster on this machine, and stops it on Ctrl-C.") { nodes, topology, folder, flor, basePort, proxyPort };
+        up.SetAction(async (parsed, cancellationToken) =>
+        {
+            var plan = new LocalPlan(parsed.GetValue(nodes), parsed.GetValue(topology), parsed.GetValue(basePort), parsed.GetValue(proxyPort)).Validated();
+            using var cluster = new LocalCluster(Path.GetFullPath(parsed.GetValue(folder)!), plan, FindFlor(parsed.GetValue(flor)));
+            await cluster.RunAsync(cancellationToken);
+            return 0;
+        });
+        return up;
+    }
+
+    private static Command Down()
+    {
+        var folder = Folder();
+        var down = new Command("down", "Stops the cluster on this machine, or what is left of it.") { folder };
+        down.SetAction(async (parsed, _) =>
+        {
+            var list = new ProcessList(Path.GetFullPath(parsed.GetValue(folder)!));
+            var running = list.Running;
+            await list.StopAllAsync(DownWithin);
+            Console.WriteLine(running.Count == 0 ? "Nothing runs." : $"Stopped: {string.Join(", ", running.Select(process => process.Name))}.");
+            return 0;
+        });
+        return down;
+    }
+
+    private static Command Status()
+    {
+        var (folder, json) = (Folder(), CommonOptions.Json());
+        var status = new Command("status", "Says what of the cluster on this machine runs.") { folder, json };
+        status.SetAction(parsed =>
+        {
+            var running = new ProcessList(Path.GetFullPath(parsed.GetValue(folder)!)).Running;
+            if (parsed.GetValue(json))
+            {
+                CommonOptions.PrintJson(running.Select(process => new { process.Name, Process = process.Id, LocalStatus.Usage(process).MemoryBytes }).ToArray());
+            }
+            else if (running.Count == 0) Console.WriteLine("Nothing runs. Start it with: florctl local up");
+            else AnsiConsole.Write(LocalStatus.Table(running.Select(process => (process, 0))));
+            return running.Count == 0 ? 1 : 0;
+        });
+        return status;
+    }
+
+    // Beside florctl when installed; artifacts/bin/<project>/<configuration>/ when built here.
+    private static string FindFlor(string? told)
+    {
+        if (told is not null)
+        {
+            return File.Exists(told) ? Path.GetFullPath(told) : throw new CliException($"{told}: there is no such program.", "Name the flor program with --flor.");
+        }
+        var own = new DirectoryInfo(AppContext.BaseDirectory.TrimEnd(Path.DirectorySeparatorChar));
+        var built = own.Parent?.Parent is { Exists: true } projects
+            ? projects.GetDirectories().Select(project => Path.Combine(project.FullName, own.Name))
+            : [];
+        var installed = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries);
+        return built.Prepend(own.FullName).Concat(installed).Select(place => Path.Combine(place, "flor")).FirstOrDefault(File.Exists)
+            ?? throw new CliException("The flor program is not found.", "Build it with 'make build', or name it with --flor.");
+    }
+}
