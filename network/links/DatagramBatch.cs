@@ -44,6 +44,9 @@ public sealed unsafe class DatagramBatch
         isClosed = false;
     }
 
+    /// <summary>The same datagrams, to another address.</summary>
+    public void Redirect(UdpAddress to) => To = to;
+
     /// <summary>Adds a datagram; false when it does not fit this batch any more (send it first).</summary>
     /// <param name="header">Up to 32 bytes, copied.</param>
     /// <param name="body">In pinned memory that stays valid until the batch was sent.</param>
