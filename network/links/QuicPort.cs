@@ -24,7 +24,7 @@ internal sealed class QuicPort(LinkPort link, UdpLinkOptions options)
     /// <summary>Begins a connection from a first packet; false when the packet begins none.</summary>
     public required Func<UdpAddress, ReadOnlyMemory<byte>, QuicRetryProof?, ControlChannel?> Accept { get; init; }
 
-    public void OnPacket(UdpAddress from, ReadOnlySpan<byte> packet)
+    public void OnPacket(UdpAddress source, ReadOnlySpan<byte> packet)
     {
         if (!QuicPacketHeader.TryParse(packet, ConnectionId.Bytes, out var header))
         {
@@ -40,12 +40,12 @@ internal sealed class QuicPort(LinkPort link, UdpLinkOptions options)
         if (!header.IsSupportedVersion)
         {
             link.Counters.Count(DatagramFate.QuicUnknown);
-            Send(from, QuicPacketHeader.WriteVersionNegotiation(header, packet.Length, memory));
+            Send(source, QuicPacketHeader.WriteVersionNegotiation(header, packet.Length, memory));
             return;
         }
         // Only a full-sized Initial may begin something (RFC 9000 §14.1); the rest belongs to connections that are gone.
         if (!header.IsInitial || packet.Length < QuicOptions.LeastPacketBytes) link.Counters.Count(DatagramFate.QuicUnknown);
-        else Begin(from, packet, header);
+        else Begin(source, packet, header);
     }
 
     public void Add(ConnectionId id, ControlChannel channel) => channels.TryAdd(id, channel);
@@ -68,9 +68,9 @@ internal sealed class QuicPort(LinkPort link, UdpLinkOptions options)
     /// <summary>The handshake is done, or over: it no longer counts as half-open.</summary>
     public void Settled(ControlChannel channel)
     {
-        if (!halfOpen.Remove(channel, out var from)) return;
+        if (!halfOpen.Remove(channel, out var source)) return;
         // Keyed without the port: one host is one source.
-        var host = from with { Port = 0 };
+        var host = source with { Port = 0 };
         if (--halfOpenByAddress[host] == 0) halfOpenByAddress.Remove(host);
     }
 
@@ -86,9 +86,9 @@ internal sealed class QuicPort(LinkPort link, UdpLinkOptions options)
         foreach (var channel in channels.Values.Distinct().ToArray()) channel.Drop();
     }
 
-    private void Begin(UdpAddress from, ReadOnlySpan<byte> packet, scoped QuicPacketHeader header)
+    private void Begin(UdpAddress source, ReadOnlySpan<byte> packet, scoped QuicPacketHeader header)
     {
-        var host = from with { Port = 0 };
+        var host = source with { Port = 0 };
         halfOpenByAddress.TryGetValue(host, out var ofHost);
         if (halfOpen.Count >= options.MaxHalfOpen || ofHost >= options.MaxHalfOpenPerHost)
         {
@@ -98,7 +98,7 @@ internal sealed class QuicPort(LinkPort link, UdpLinkOptions options)
         QuicRetryProof? proof = null;
         if (halfOpen.Count >= options.RetryAbove)
         {
-            from.Write(address);
+            source.Write(address);
             proof = secret.TryVerifyToken(header, address, Loop.Now);
             if (proof is null)
             {
@@ -106,17 +106,17 @@ internal sealed class QuicPort(LinkPort link, UdpLinkOptions options)
                 Span<byte> retry = stackalloc byte[QuicEndpointSecret.LargestRetryBytes];
                 var bytes = secret.WriteRetry(header, address, retry, Loop.Now);
                 retry[..bytes].CopyTo(memory);
-                Send(from, bytes);
+                Send(source, bytes);
                 return;
             }
         }
-        if (Accept(from, packet.ToArray(), proof) is not { } channel)
+        if (Accept(source, packet.ToArray(), proof) is not { } channel)
         {
             link.Counters.Count(DatagramFate.QuicUnknown);
             return;
         }
         link.Counters.Count(DatagramFate.Quic);
-        halfOpen[channel] = from;
+        halfOpen[channel] = source;
         halfOpenByAddress[host] = ofHost + 1;
     }
 

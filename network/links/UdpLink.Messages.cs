@@ -1,0 +1,231 @@
+using System.Buffers.Binary;
+using System.Security.Cryptography;
+using Florete.Runtime;
+
+namespace Florete.Links;
+
+/// <content>Messages in lane 0: life, measurement, path; and the timer that drives them.</content>
+internal sealed partial class UdpLink
+{
+    private const int ChallengeBytes = 8, MaxChallenges = 5, GoodbyeCopies = 3;
+    private static readonly TimeSpan ChallengeInterval = TimeSpan.FromMilliseconds(20);
+
+    // A timer that fires so much late says that our own loop did not run.
+    private static readonly TimeSpan Stall = TimeSpan.FromMilliseconds(10);
+
+    // An answer to a question; a neighbour that asks more often gets no more.
+    private static readonly TimeSpan LeastAnswerInterval = TimeSpan.FromMilliseconds(5);
+
+    private readonly byte[] challenge = new byte[ChallengeBytes];
+    private UdpAddress? candidate;
+    private int challengesLeft;
+    private Instant nextChallenge;
+    private Instant lastKeepAlive = new(0);
+    private ulong peerSent;
+    private Instant peerSentAt;
+    private bool answerDue;
+    private Instant renewAt = Instant.Never;
+
+    /// <summary>How often the neighbour's address was changed and validated.</summary>
+    public int Moves { get; private set; }
+
+    private void OnTimer()
+    {
+        if (IsClosed || !IsUp) return;
+        var now = port.Loop.Now;
+        if (timer.Deadline == Instant.Never && timerSetFor != Instant.Never && now - timerSetFor > Stall) liveness.Forgive(now - timerSetFor, now);
+        opening.Expire(now);
+        reassembler.Expire(now);
+        if (Tend(now)) SetTimer(now);
+    }
+
+    private Instant timerSetFor = Instant.Never;
+
+    // Everything that is due; false when the link is closed now.
+    private bool Tend(Instant now)
+    {
+        liveness.OnLossMeasured(quality.PessimisticReceivingLoss);
+        if (liveness.Check(now) is { } reason)
+        {
+            var what = reason == GoodbyeReason.Silence ? $"Nothing was heard from {Remote} for {liveness.Detection.TotalMilliseconds:0} ms." : $"Every packet to {Remote} fails to leave.";
+            Close(reason, what, ErrorOf(reason, what), tellNeighbour: true);
+            return false;
+        }
+        if (sealing.Current!.IsExhausted(now))
+        {
+            const string Text = "The sealing key is used up and the neighbour takes no new one.";
+            Close(GoodbyeReason.ProtocolBroken, Text, ErrorOf(GoodbyeReason.ProtocolBroken, Text), tellNeighbour: true);
+            return false;
+        }
+        if (owner.WallClockNow > PeerNotAfter + Identities.PeerVerifier.ClockGrace)
+        {
+            var text = $"The SVID of {Remote} expired on {PeerNotAfter:u} and was not renewed.";
+            Close(GoodbyeReason.SvidExpired, text, ErrorOf(GoodbyeReason.SvidExpired, text), tellNeighbour: true);
+            return false;
+        }
+        if (sealing.IsDue(now)) SendKey();
+        if (now >= renewAt)
+        {
+            renewAt = now + TimeSpan.FromSeconds(5);
+            owner.OnRenewalDue(this);
+        }
+        if (KeepAliveDueAt(now) <= now) SendKeepAlive(now);
+        if (mtu.NextProbe(now) is var size and > 0) SendProbe(size);
+        if (candidate is { } address && now >= nextChallenge) SendChallenge(address, now);
+        if (quality.TakeNews(now)) flow.Sink?.OnQualityChanged();
+        return !IsClosed;
+    }
+
+    private void SetTimer(Instant now)
+    {
+        var next = Instant.Min(KeepAliveDueAt(now), Instant.Min(liveness.DownAt, mtu.NextAt));
+        if (candidate is not null) next = Instant.Min(next, nextChallenge);
+        timerSetFor = next > now ? next : now + TimeSpan.FromMilliseconds(1);
+        timer.Set(timerSetFor);
+    }
+
+    private Instant KeepAliveDueAt(Instant now)
+    {
+        if (answerDue) return lastKeepAlive + LeastAnswerInterval;
+        // Failing sends are tried again quickly: either the medium comes back, or the link goes down.
+        if (liveness.IsFailing) return lastKeepAlive + LeastAnswerInterval;
+        if (now >= liveness.AsksAt) return lastKeepAlive + Liveness.AskInterval;
+        var idle = Instant.Min(transmitter.LastSent + Liveness.Interval, lastKeepAlive + Liveness.ReportInterval);
+        return Instant.Min(idle, liveness.AsksAt);
+    }
+
+    private void SendKeepAlive(Instant now)
+    {
+        var (received, lost) = Tally();
+        quality.OnReceiving(received, lost, now);
+        var packet = port.Pool.Rent();
+        new KeepAlive(
+            now >= liveness.AsksAt, (ushort)Liveness.Interval.TotalMilliseconds, Microseconds(now), peerSent,
+            peerSent == 0 ? 0 : (uint)Math.Min(uint.MaxValue, (now - peerSentAt).TotalMicroseconds), received, lost).Write(packet.Append(KeepAlive.Bytes));
+        lastKeepAlive = now;
+        answerDue = false;
+        transmitter.Send(packet, Lanes.Link);
+    }
+
+    private (ulong Received, ulong Lost) Tally()
+    {
+        // A counter that never showed up is one lost segment at least; one that came in part is counted by its missing segments.
+        var gaps = opening.Tally.Missing;
+        var incomplete = (ulong)reassembler.IncompleteSdus;
+        return (receivedSegments, (gaps > incomplete ? gaps - incomplete : 0) + (ulong)reassembler.MissingSegments);
+    }
+
+    private void OnMessage(UdpAddress from, ReadOnlySpan<byte> message)
+    {
+        if (message.IsEmpty) return;
+        var now = port.Loop.Now;
+        switch ((LinkMessageType)message[0])
+        {
+            case LinkMessageType.KeepAlive when KeepAlive.TryRead(message, out var keepAlive):
+                OnKeepAlive(keepAlive, now);
+                break;
+            case LinkMessageType.PathChallenge when message.Length >= 1 + ChallengeBytes:
+                SendSmall(LinkMessageType.PathResponse, message.Slice(1, ChallengeBytes), transmitter.To);
+                break;
+            case LinkMessageType.PathResponse when message.Length >= 1 + ChallengeBytes:
+                OnPathResponse(from, message.Slice(1, ChallengeBytes), now);
+                break;
+            case LinkMessageType.MtuProbe when message.Length >= 3:
+                SendSmall(LinkMessageType.MtuAnswer, message.Slice(1, 2), transmitter.To);
+                break;
+            case LinkMessageType.MtuAnswer when message.Length >= 3:
+                if (mtu.OnAnswer(BinaryPrimitives.ReadUInt16BigEndian(message[1..]), now)) flow.Sink?.OnQualityChanged();
+                break;
+            case LinkMessageType.Goodbye when message.Length >= 2:
+                var reason = (GoodbyeReason)message[1];
+                var text = $"{Remote} ended the link ({reason}).";
+                Close(reason, text, ErrorOf(reason, text), tellNeighbour: true);
+                break;
+            default:
+                break; // of a later version, or reserved
+        }
+    }
+
+    private void OnKeepAlive(in KeepAlive message, Instant now)
+    {
+        liveness.OnKeepAlive(message, now);
+        // A keep-alive that was overtaken says nothing new.
+        if (message.SentMicroseconds <= peerSent) return;
+        (peerSent, peerSentAt) = (message.SentMicroseconds, now);
+        if (message.EchoMicroseconds != 0)
+        {
+            var microseconds = (long)(Microseconds(now) - message.EchoMicroseconds) - message.HeldMicroseconds;
+            quality.OnRoundTrip(TimeSpan.FromMicroseconds(Math.Clamp(microseconds, -1, 3_600_000_000)));
+        }
+        quality.OnSendingReport(message.ReceivedSegments, message.LostSegments, now);
+        if (!message.AnswerNow || answerDue) return;
+        answerDue = true;
+        SetTimer(now);
+    }
+
+    private void OnNewAddress(UdpAddress from)
+    {
+        if (candidate is not null && challengesLeft > 0) return;
+        candidate = from;
+        challengesLeft = MaxChallenges;
+        RandomNumberGenerator.Fill(challenge);
+        SendChallenge(from, port.Loop.Now);
+        SetTimer(port.Loop.Now);
+    }
+
+    private void SendChallenge(UdpAddress address, Instant now)
+    {
+        if (challengesLeft-- <= 0)
+        {
+            candidate = null;
+            return;
+        }
+        nextChallenge = now + ChallengeInterval;
+        SendSmall(LinkMessageType.PathChallenge, challenge, address);
+    }
+
+    private void OnPathResponse(UdpAddress from, ReadOnlySpan<byte> echo, Instant now)
+    {
+        if (candidate != from || !CryptographicOperations.FixedTimeEquals(echo, challenge)) return;
+        candidate = null;
+        Moves++;
+        transmitter.To = from;
+        control.To = from;
+        mtu.Restart(now);
+        flow.Sink?.OnQualityChanged();
+    }
+
+    private void SayGoodbye(GoodbyeReason reason)
+    {
+        for (var i = 0; i < GoodbyeCopies; i++) SendSmall(LinkMessageType.Goodbye, [(byte)reason], transmitter.To);
+    }
+
+    private void SendSmall(LinkMessageType type, ReadOnlySpan<byte> body, UdpAddress to)
+    {
+        var packet = port.Pool.Rent();
+        packet.Append(1)[0] = (byte)type;
+        body.CopyTo(packet.Append(body.Length));
+        transmitter.SendNow(packet, to);
+    }
+
+    private void SendProbe(int datagramBytes)
+    {
+        var packet = port.Pool.Rent();
+        var message = packet.Append(LinkSizes.UnsegmentedSdu(datagramBytes));
+        message.Clear();
+        message[0] = (byte)LinkMessageType.MtuProbe;
+        BinaryPrimitives.WriteUInt16BigEndian(message[1..], (ushort)datagramBytes);
+        transmitter.SendNow(packet, transmitter.To);
+    }
+
+    private static ulong Microseconds(Instant now) => (ulong)(now.Nanoseconds / 1000);
+
+    /// <summary>A renewed SVID, or half of what is left of either one's life: time for a new handshake.</summary>
+    public void ScheduleRenewal(bool atOnce = false)
+    {
+        var left = (PeerNotAfter < owner.NotAfterOf(Local) ? PeerNotAfter : owner.NotAfterOf(Local)) - owner.WallClockNow;
+        // The lower identity goes first, so that the two do not meet.
+        var patience = (atOnce ? TimeSpan.Zero : left / 2) + (Local < Remote ? TimeSpan.Zero : TimeSpan.FromSeconds(1));
+        renewAt = port.Loop.Now + (patience > TimeSpan.FromSeconds(1) || atOnce ? patience : TimeSpan.FromSeconds(1));
+    }
+}
