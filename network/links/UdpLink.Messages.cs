@@ -16,6 +16,9 @@ internal sealed partial class UdpLink
     // An answer to a question; a neighbour that asks more often gets no more.
     private static readonly TimeSpan LeastAnswerInterval = TimeSpan.FromMilliseconds(5);
 
+    // Handshakes cost; an SVID that nobody renews is not helped by more of them.
+    private static readonly TimeSpan LeastRenewalInterval = TimeSpan.FromSeconds(5);
+
     private readonly byte[] challenge = new byte[ChallengeBytes];
     private UdpAddress? candidate;
     private int challengesLeft;
@@ -66,7 +69,7 @@ internal sealed partial class UdpLink
         if (sealing.IsDue(now)) SendKey();
         if (now >= renewAt)
         {
-            renewAt = now + TimeSpan.FromSeconds(5);
+            renewAt = now + LeastRenewalInterval;
             owner.OnRenewalDue(this);
         }
         if (KeepAliveDueAt(now) <= now) SendKeepAlive(now);
@@ -225,7 +228,8 @@ internal sealed partial class UdpLink
     {
         var left = (PeerNotAfter < owner.NotAfterOf(Local) ? PeerNotAfter : owner.NotAfterOf(Local)) - owner.WallClockNow;
         // The lower identity goes first, so that the two do not meet.
-        var patience = (atOnce ? TimeSpan.Zero : left / 2) + (Local < Remote ? TimeSpan.Zero : TimeSpan.FromSeconds(1));
-        renewAt = port.Loop.Now + (patience > TimeSpan.FromSeconds(1) || atOnce ? patience : TimeSpan.FromSeconds(1));
+        if (left < LeastRenewalInterval * 2) left = LeastRenewalInterval * 2;
+        // The lower identity goes first, so that the two do not meet.
+        renewAt = port.Loop.Now + (atOnce ? TimeSpan.Zero : left / 2) + (Local < Remote ? TimeSpan.Zero : TimeSpan.FromSeconds(1));
     }
 }

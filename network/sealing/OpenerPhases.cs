@@ -37,12 +37,19 @@ public sealed class OpenerPhases(int lanes) : IDisposable
     }
 
     /// <summary>
-    /// Installs the key that the sender will use next. False (key disposed) when it is not the epoch after the newest, or three are held already:
-    /// the sender broke the protocol.
+    /// Installs the key that the sender will use next. A newest epoch that was never used is replaced (its carrier broke before the sender knew);
+    /// the oldest gives way early when three are held. False (key disposed) when it is not the epoch after the newest, or three unused ones are
+    /// held: the sender broke the protocol.
     /// </summary>
     public bool TryInstall(byte epoch, SealingKey key, Instant now)
     {
         Expire(now);
+        if (phases.Count > 1 && NewestEpoch == epoch && !phases[^1].Opener.IsUsed)
+        {
+            phases[^1].Opener.Dispose();
+            phases.RemoveAt(phases.Count - 1);
+        }
+        if (phases.Count == MaxOpeners && phases[0].RetiresAt != Instant.Never) RemoveOldest();
         if (phases.Count == MaxOpeners || (NewestEpoch is { } newest && epoch != (byte)(newest + 1)))
         {
             key.Dispose();
@@ -70,14 +77,7 @@ public sealed class OpenerPhases(int lanes) : IDisposable
     /// <summary>Drops openers whose time is over. Call it now and then.</summary>
     public void Expire(Instant now)
     {
-        while (phases.Count > 1 && phases[0].RetiresAt <= now)
-        {
-            var (received, missing) = phases[0].Opener.Tally;
-            endedReceived += received;
-            endedMissing += missing;
-            phases[0].Opener.Dispose();
-            phases.RemoveAt(0);
-        }
+        while (phases.Count > 1 && phases[0].RetiresAt <= now) RemoveOldest();
     }
 
     public void Dispose()
@@ -85,6 +85,15 @@ public sealed class OpenerPhases(int lanes) : IDisposable
         foreach (var phase in phases) phase.Opener.Dispose();
         phases.Clear();
         current = null;
+    }
+
+    private void RemoveOldest()
+    {
+        var (received, missing) = phases[0].Opener.Tally;
+        endedReceived += received;
+        endedMissing += missing;
+        phases[0].Opener.Dispose();
+        phases.RemoveAt(0);
     }
 
     private Opener? Find(byte epoch)

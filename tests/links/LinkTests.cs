@@ -1,4 +1,5 @@
 using Florete.Portals;
+using Florete.Simulation;
 
 namespace Florete.Links.Tests;
 
@@ -32,5 +33,235 @@ public class LinkTests
             Assert.Equal(0, member.Pool.Rented);
             Assert.Equal(member.Portal.Counters.Received, member.Portal.Counters.Settled);
         }
+    }
+
+    private static (Meeting, Member A, Member B, PortalConnection Link) Linked(int seed = 1, PathProperties? path = null, UdpLinkOptions? options = null)
+    {
+        var meeting = new Meeting(seed);
+        if (path is not null) meeting.Network.SetAll(path);
+        var b = meeting.Join("b", "10.0.0.2:7000", options, neighbours: ("a", "10.0.0.1:7000"));
+        var a = meeting.Join("a", "10.0.0.1:7000", options, neighbours: ("b", "10.0.0.2:7000"));
+        var link = meeting.Wait(a.Connect("b"));
+        link.Datagrams!.Sink = a.Sink;
+        return (meeting, a, b, link);
+    }
+
+    private static void AllSettled(params Member[] members)
+    {
+        foreach (var member in members)
+        {
+            Assert.Empty(member.Faults);
+            Assert.Equal(member.Portal.Counters.Received, member.Portal.Counters.Settled + member.Portal.Counters.Pending);
+        }
+    }
+
+    [Theory]
+    [InlineData(0.01, 1)]
+    [InlineData(0.05, 2)]
+    [InlineData(0.05, 3)]
+    [InlineData(0.15, 4)]
+    public void Loss_reordering_and_duplication_neither_end_a_link_nor_deliver_anything_twice(double loss, int seed)
+    {
+        var path = new PathProperties { Delay = TimeSpan.FromMilliseconds(20), Jitter = TimeSpan.FromMilliseconds(5), Loss = loss, Duplication = 0.02 };
+        var (meeting, a, b, link) = Linked(seed, path);
+        for (var i = 0; i < 6000; i++)
+        {
+            a.Send(link, 50 + (i % 1000), (byte)i, TrafficClass.Interactive);
+            meeting.Clock.Run(TimeSpan.FromMilliseconds(10));
+        }
+        Assert.False(link.Closed.IsCancellationRequested, string.Join('\n', a.Notes.Concat(b.Notes)));
+        Assert.InRange(b.Sink.Count, 6000 * (1 - loss) * 0.95, 6000);
+        Assert.InRange(link.Datagrams!.Quality.Loss, loss * 0.4, loss * 2);
+        Assert.InRange(link.Datagrams.Quality.RoundTrip!.Value.TotalMilliseconds, 40, 52);
+        AllSettled(a, b);
+    }
+
+    [Fact]
+    public void A_slow_medium_full_of_large_packets_is_not_taken_for_dead()
+    {
+        var path = new PathProperties { Delay = TimeSpan.FromMilliseconds(20), BitsPerSecond = 1_000_000, QueueBytes = 100_000 };
+        var (meeting, a, b, link) = Linked(5, path);
+        for (var i = 0; i < 120; i++)
+        {
+            a.Send(link, 17_131, 1);
+            meeting.Clock.Run(TimeSpan.FromMilliseconds(160));
+        }
+        Assert.False(link.Closed.IsCancellationRequested, string.Join('\n', a.Notes.Concat(b.Notes)));
+        Assert.InRange(b.Sink.Count, 80, 120);
+        AllSettled(a, b);
+    }
+
+    [Fact]
+    public void Silence_in_both_directions_is_seen_within_150_ms_on_a_clean_link()
+    {
+        var (meeting, a, b, link) = Linked();
+        meeting.Clock.Run(TimeSpan.FromSeconds(20));
+        meeting.Network.Cut(a.Socket.Local, b.Socket.Local);
+        meeting.Network.Cut(b.Socket.Local, a.Socket.Local);
+        var began = meeting.Clock.Now;
+        Assert.True(meeting.Clock.RunUntil(() => link.Closed.IsCancellationRequested && b.Accepted[0].Closed.IsCancellationRequested, TimeSpan.FromSeconds(1)));
+        Assert.InRange((meeting.Clock.Now - began).TotalMilliseconds, 70, 150);
+        Assert.Equal(PortalError.Unreachable, link.CloseReason!.Error);
+    }
+
+    [Fact]
+    public void Silence_in_one_direction_brings_both_ends_down()
+    {
+        var (meeting, a, b, link) = Linked();
+        meeting.Clock.Run(TimeSpan.FromSeconds(20));
+        meeting.Network.Cut(a.Socket.Local, b.Socket.Local);
+        Assert.True(meeting.Clock.RunUntil(() => link.Closed.IsCancellationRequested && b.Accepted[0].Closed.IsCancellationRequested, TimeSpan.FromMilliseconds(150)));
+        meeting.Network.Cut(a.Socket.Local, b.Socket.Local, isCut: false);
+        var again = meeting.Wait(a.Connect("b"));
+        Assert.NotSame(link, again);
+        Assert.Equal(2, b.Accepted.Count);
+    }
+
+    [Fact]
+    public void Sends_that_all_fail_bring_the_link_down_in_50_ms()
+    {
+        var (meeting, a, _, link) = Linked();
+        meeting.Clock.Run(TimeSpan.FromSeconds(1));
+        a.Socket.HasRoute = false;
+        a.Send(link, 100, 1);
+        Assert.True(meeting.Clock.RunUntil(() => link.Closed.IsCancellationRequested, TimeSpan.FromMilliseconds(50)));
+    }
+
+    [Fact]
+    public void A_loop_that_did_not_run_blames_itself()
+    {
+        // The neighbour's turns are held back while ours jump ahead: only a pause of the whole clock is seen by both.
+        var liveness = new Liveness(new Florete.Runtime.Instant(0));
+        var later = new Florete.Runtime.Instant(0) + TimeSpan.FromSeconds(2);
+        Assert.NotNull(liveness.Check(later));
+        liveness.Forgive(TimeSpan.FromSeconds(1.95), later);
+        Assert.Null(liveness.Check(later));
+    }
+
+    [Fact]
+    public void A_changed_address_is_validated_and_then_used_without_a_break()
+    {
+        var (meeting, a, b, link) = Linked();
+        meeting.Clock.Run(TimeSpan.FromSeconds(1));
+        a.Socket.MoveTo("192.168.7.7:4321");
+        for (var i = 0; i < 100; i++)
+        {
+            a.Send(link, 500, (byte)i);
+            b.Send(b.Accepted[0], 500, (byte)i);
+            meeting.Clock.Run(TimeSpan.FromMilliseconds(10));
+        }
+        Assert.False(link.Closed.IsCancellationRequested, string.Join('\n', a.Notes.Concat(b.Notes)));
+        Assert.Equal(100, b.Sink.Count);
+        Assert.InRange(a.Sink.Count, 95, 100);
+        var status = meeting.Wait(b.Portal.StatusAsync());
+        Assert.Equal("192.168.7.7:4321", Assert.Single(status.Links).Address);
+    }
+
+    [Fact]
+    public void Copies_of_packets_sent_from_elsewhere_do_not_move_the_link()
+    {
+        var (meeting, a, b, link) = Linked();
+        var thief = Florete.Links.UdpAddress.Of(System.Net.IPEndPoint.Parse("10.6.6.6:666"));
+        meeting.Network.Tap = (from, to, datagram) =>
+        {
+            // The copy overtakes the original: authentic, from a wrong address.
+            if (from == a.Socket.Local && datagram[0] == SegmentHeader.Kind) meeting.Network.Inject(thief, to, datagram);
+            return true;
+        };
+        meeting.Clock.Run(TimeSpan.FromSeconds(5));
+        Assert.False(link.Closed.IsCancellationRequested);
+        Assert.Equal("10.0.0.1:7000", Assert.Single(meeting.Wait(b.Portal.StatusAsync()).Links).Address);
+    }
+
+    [Fact]
+    public void Keys_change_under_traffic_and_nothing_is_lost()
+    {
+        var options = new UdpLinkOptions { RekeyLimits = new Florete.Sealing.RekeyLimits(400, 1L << 38, TimeSpan.FromHours(1)) };
+        var (meeting, a, b, link) = Linked(1, new PathProperties { Jitter = TimeSpan.FromMilliseconds(3) }, options);
+        for (var i = 0; i < 5000; i++)
+        {
+            a.Send(link, 300, (byte)i);
+            if (i % 2 == 0) meeting.Clock.Run(TimeSpan.FromMilliseconds(25));
+        }
+        meeting.Clock.Run(TimeSpan.FromSeconds(1));
+        Assert.False(link.Closed.IsCancellationRequested, string.Join('\n', a.Notes.Concat(b.Notes)));
+        Assert.Equal(5000, b.Sink.Count);
+        Assert.True(Assert.Single(meeting.Wait(a.Portal.StatusAsync()).Links).Epoch > 5);
+    }
+
+    [Fact]
+    public void Two_that_dial_at_once_end_with_one_link()
+    {
+        for (var seed = 0; seed < 12; seed++)
+        {
+            using var meeting = new Meeting(seed);
+            meeting.Network.SetAll(new PathProperties { Delay = TimeSpan.FromMilliseconds(5), Jitter = TimeSpan.FromMilliseconds(10) });
+            var b = meeting.Join("b", "10.0.0.2:7000", neighbours: ("a", "10.0.0.1:7000"));
+            var a = meeting.Join("a", "10.0.0.1:7000", neighbours: ("b", "10.0.0.2:7000"));
+            var fromA = a.Connect("b").AsTask();
+            var fromB = b.Connect("a").AsTask();
+            var linkA = meeting.Wait(fromA);
+            var linkB = meeting.Wait(fromB);
+            meeting.Clock.Run(TimeSpan.FromSeconds(5));
+            Assert.False(linkA.Closed.IsCancellationRequested, string.Join('\n', a.Notes.Concat(b.Notes)));
+            Assert.False(linkB.Closed.IsCancellationRequested, string.Join('\n', a.Notes.Concat(b.Notes)));
+            Assert.Single(meeting.Wait(a.Portal.StatusAsync()).Links);
+            Assert.Single(meeting.Wait(b.Portal.StatusAsync()).Links);
+            AllSettled(a, b);
+        }
+    }
+
+    [Fact]
+    public void A_neighbour_that_starts_anew_replaces_its_old_link_at_once()
+    {
+        var (meeting, a, b, link) = Linked();
+        a.Socket.Dispose();
+        a.Loop.Post(() => { });
+        var restarted = meeting.Join("a", "10.0.0.1:7000", neighbours: ("b", "10.0.0.2:7000"));
+        var again = meeting.Wait(restarted.Connect("b"));
+        Assert.True(b.Accepted[0].Closed.IsCancellationRequested);
+        Assert.False(b.Accepted[1].Closed.IsCancellationRequested);
+        Assert.False(again.Closed.IsCancellationRequested);
+        Assert.NotSame(link, again);
+    }
+
+    [Fact]
+    public void A_renewed_svid_renews_the_link_under_traffic()
+    {
+        var (meeting, a, b, link) = Linked();
+        var lifetime = TimeSpan.FromSeconds(30);
+        for (var i = 0; i < 300; i++)
+        {
+            if (i % 20 == 0)
+            {
+                foreach (var member in new[] { a, b }) member.Identity.Renew(meeting.Authority.Issue(member.Identity.Id, lifetime, meeting.Clock.WallClock.GetUtcNow()));
+            }
+            a.Send(link, 800, (byte)i);
+            b.Send(b.Accepted[0], 800, (byte)i);
+            meeting.Clock.Run(TimeSpan.FromSeconds(1));
+        }
+        Assert.False(link.Closed.IsCancellationRequested, string.Join('\n', a.Notes.Concat(b.Notes)));
+        Assert.Equal((300, 300), (a.Sink.Count, b.Sink.Count));
+        var status = Assert.Single(meeting.Wait(a.Portal.StatusAsync()).Links);
+        Assert.True(status.NeighbourSvidNotAfter > meeting.Clock.WallClock.GetUtcNow());
+        AllSettled(a, b);
+    }
+
+    [Fact]
+    public void A_link_ends_when_the_svid_has_expired_and_when_the_bounds_are_narrowed()
+    {
+        using var meeting = new Meeting();
+        var shortLived = new Florete.Identities.HeldIdentity(meeting.Authority.Issue(Meeting.Id("b"), TimeSpan.FromSeconds(30), meeting.Clock.WallClock.GetUtcNow()));
+        var b = meeting.Join("b", "10.0.0.2:7000", identity: shortLived);
+        var a = meeting.Join("a", "10.0.0.1:7000", neighbours: ("b", "10.0.0.2:7000"));
+        var link = meeting.Wait(a.Connect("b"));
+        meeting.Clock.Run(TimeSpan.FromSeconds(200));
+        Assert.Equal(PortalError.Refused, link.CloseReason!.Error);
+        shortLived.Renew(meeting.Authority.Issue(Meeting.Id("b"), TimeSpan.FromHours(1), meeting.Clock.WallClock.GetUtcNow()));
+        link = meeting.Wait(a.Connect("b"));
+        meeting.Bounds.Allow = static (_, _) => false;
+        meeting.Clock.Run(TimeSpan.FromSeconds(1));
+        Assert.Equal(PortalError.Refused, link.CloseReason!.Error);
+        Assert.Contains("No rule", link.CloseReason.Message, StringComparison.Ordinal);
     }
 }
