@@ -133,7 +133,8 @@ internal sealed partial class UdpLink : PortalConnection
     public void Close(GoodbyeReason reason, string text, PortalException? error, bool tellNeighbour)
     {
         if (IsClosed) return;
-        if (tellNeighbour && IsUp) SayGoodbye(reason);
+        // Sealed goodbyes are quick and come thrice, but have no text: a refusal is told by the control channel alone.
+        if (tellNeighbour && IsUp && reason is (GoodbyeReason.Orderly or GoodbyeReason.Silence or GoodbyeReason.SendsFail or GoodbyeReason.Replaced)) SayGoodbye(reason);
         IsClosed = true;
         closeReason = error;
         timer.Cancel();

@@ -9,8 +9,11 @@ namespace Florete.Links.Tests;
 /// <summary>Vertices with link portals in one simulated network, in virtual time.</summary>
 internal sealed class Meeting : IDisposable
 {
+    private readonly Pump pump = new();
+
     public Meeting(int seed = 1)
     {
+        SynchronizationContext.SetSynchronizationContext(pump);
         Network = new SimulatedNetwork(seed);
         Authority = CertificateAuthority.Create("home", Clock.WallClock.GetUtcNow());
     }
@@ -41,17 +44,35 @@ internal sealed class Meeting : IDisposable
 
     public T Wait<T>(Task<T> task, int seconds = 20)
     {
-        for (var i = 0; i < 50 && !task.IsCompleted; i++)
-        {
-            Clock.RunUntil(() => task.IsCompleted, TimeSpan.FromSeconds(seconds / 50.0));
-            // Completions that a task source hands to the pool come back to the loop from there.
-            if (!task.IsCompleted) Thread.Sleep(1);
-        }
+        Clock.RunUntil(
+            () =>
+            {
+                pump.Run();
+                return task.IsCompleted;
+            },
+            TimeSpan.FromSeconds(seconds));
         Assert.True(task.IsCompleted, "Not done in time.");
         return task.GetAwaiter().GetResult();
     }
 
-    public void Dispose() => Authority.Dispose();
+    public void Dispose()
+    {
+        SynchronizationContext.SetSynchronizationContext(null);
+        Authority.Dispose();
+    }
+
+    /// <summary>Continuations of the test's own awaits, run by the test's own thread: no pool, no chance.</summary>
+    private sealed class Pump : SynchronizationContext
+    {
+        private readonly System.Collections.Concurrent.ConcurrentQueue<(SendOrPostCallback Callback, object? State)> work = new();
+
+        public override void Post(SendOrPostCallback d, object? state) => work.Enqueue((d, state));
+
+        public void Run()
+        {
+            while (work.TryDequeue(out var item)) item.Callback(item.State);
+        }
+    }
 }
 
 internal sealed class TestBounds : IBounds
