@@ -113,7 +113,13 @@ internal sealed record Hello
         if (cluster is null || index == 0) return Fail("cluster or link index is missing", out error);
         hello = new Hello
         {
-            Features = features, ClusterHash = cluster, LinkIndex = index, Run = run, Renews = renews, Observed = observed, Candidates = candidates,
+            Features = features,
+            ClusterHash = cluster,
+            LinkIndex = index,
+            Run = run,
+            Renews = renews,
+            Observed = observed,
+            Candidates = candidates,
         };
         error = "";
         return true;

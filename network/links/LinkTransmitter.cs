@@ -105,7 +105,7 @@ internal sealed class LinkTransmitter : ITurnEnd
             while (nextSegment < cut.Count)
             {
                 SegmentHeader.WritePlace(header, nextSegment, cut.Count);
-                if (batch.TryAdd(header, current!.Span.Slice(nextSegment * cut.Size, cut.LengthOf(nextSegment)))) nextSegment++;
+                if (batch.TryAdd(header, current!.Span.Slice(nextSegment * cut.Size, cut.Size))) nextSegment++;
                 else if (!Transmit()) return;
             }
             inBatch[inBatchCount++] = current!;
@@ -121,12 +121,13 @@ internal sealed class LinkTransmitter : ITurnEnd
         Seal(sealer, current, lane, header);
         // Messages of the link are never cut: an MTU probe is larger than what is known to pass.
         cut = SegmentCut.Of(current.Length, lane == Lanes.Link ? int.MaxValue / 2 : mtu.DatagramBytes - SegmentHeader.Bytes);
-        header[3] = (byte)cut.Shortfall;
+        header[3] = (byte)cut.Padding;
+        current.Append(cut.Padding).Clear();
         nextSegment = 0;
         return true;
     }
 
-    // Associated data is the header as it will be, with index 0. Count and shortfall follow from the length, which the tag covers.
+    // Associated data is the header as it will be, with index 0. Count and padding follow from the length, which the tag covers.
     private void Seal(Sealer sealer, PacketBuffer packet, byte lane, Span<byte> destination)
     {
         var counter = sealer.Next(lane);

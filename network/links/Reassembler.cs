@@ -57,7 +57,9 @@ internal sealed class Reassembler(PacketPool pool, DatagramCounters counters)
         if (slot.Present != (1 << cut.Count) - 1) return null;
         counters.Pending -= cut.Count;
         used--;
-        return slot.Release();
+        var whole = slot.Release();
+        whole.TrimEnd(cut.Padding);
+        return whole;
     }
 
     /// <summary>Drops what has waited too long.</summary>
@@ -149,7 +151,7 @@ internal sealed class Reassembler(PacketPool pool, DatagramCounters counters)
         {
             (counter, salt, epoch, Cut, Packet, Present, Began) = (header.Counter, header.Salt, header.Epoch, cut, packet, 0, now);
             Order = order;
-            packet.Append(cut.TotalBytes);
+            packet.Append(cut.PaddedBytes);
         }
 
         public PacketBuffer Release()

@@ -59,6 +59,9 @@ public sealed partial class UdpLinkPortal : IPortal, IAsyncDisposable
     /// <summary>What became of every received datagram.</summary>
     public DatagramCounters Counters => port.Counters;
 
+    /// <summary>Links now, those in their handshake included; elsewhere than on the loop it may be a moment old.</summary>
+    public int LinkCount => links.Count;
+
     /// <summary>One line for the log about a link or a handshake, in a turn of the loop.</summary>
     public event Action<string>? Noted;
 

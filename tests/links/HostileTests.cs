@@ -110,7 +110,11 @@ public class HostileTests
     {
         var hello = new Hello
         {
-            ClusterHash = new byte[32], LinkIndex = 7, Run = 9, Renews = 3, Observed = UdpAddress.Of(IPEndPoint.Parse("1.2.3.4:5")),
+            ClusterHash = new byte[32],
+            LinkIndex = 7,
+            Run = 9,
+            Renews = 3,
+            Observed = UdpAddress.Of(IPEndPoint.Parse("1.2.3.4:5")),
             Candidates = [UdpAddress.Of(IPEndPoint.Parse("[2001:db8::1]:6"))],
         };
         var body = new byte[ControlChannel.MaxBodyBytes];

@@ -14,11 +14,11 @@ public class SegmentTests
             var total = 17 + (input.Total % (LinkSizes.MaxSealedBytes - 17));
             var most = 1180 + (input.Most % 253);
             var cut = SegmentCut.Of(total, most);
-            if (cut.TotalBytes != total || cut.Count > LinkSizes.MaxSegments || cut.Size > most || cut.Shortfall >= cut.Count) return false;
+            if (cut.TotalBytes != total || cut.Count > LinkSizes.MaxSegments || cut.Size > most || cut.Padding >= cut.Count) return false;
             for (var i = 0; i < cut.Count; i++)
             {
-                var header = new SegmentHeader(3, i, cut.Count, cut.Shortfall, 77, PacketCounter.Of(3, 9), 5);
-                var datagram = new byte[SegmentHeader.Bytes + cut.LengthOf(i)];
+                var header = new SegmentHeader(3, i, cut.Count, cut.Padding, 77, PacketCounter.Of(3, 9), 5);
+                var datagram = new byte[SegmentHeader.Bytes + cut.Size];
                 header.Write(datagram);
                 if (!SegmentHeader.TryRead(datagram, out var read) || read != header) return false;
                 if (!SegmentCut.TryRead(read, datagram.Length - SegmentHeader.Bytes, out var told) || told != cut) return false;
@@ -43,8 +43,8 @@ public class SegmentTests
             Assert.InRange(header.Index, 0, header.Count - 1);
             if (!SegmentCut.TryRead(header, datagram.Length - SegmentHeader.Bytes, out var cut)) continue;
             Assert.InRange(cut.TotalBytes, Sealer.TagBytes, LinkSizes.MaxSealedBytes);
-            Assert.True((header.Index * cut.Size) + cut.LengthOf(header.Index) <= cut.TotalBytes);
-            Assert.Equal(datagram.Length - SegmentHeader.Bytes, cut.LengthOf(header.Index));
+            Assert.True((header.Index * cut.Size) + cut.Size <= cut.PaddedBytes);
+            Assert.Equal(datagram.Length - SegmentHeader.Bytes, cut.Size);
         }
     }
 
@@ -71,16 +71,17 @@ public class SegmentTests
             var whole = new Dictionary<PacketCounter, byte[]>();
             for (ulong sdu = 1; sdu <= 20; sdu++)
             {
-                var bytes = new byte[random.Next(1200, LinkSizes.MaxSealedBytes)];
-                random.NextBytes(bytes);
-                var cut = SegmentCut.Of(bytes.Length, 1180);
+                var total = random.Next(1200, LinkSizes.MaxSealedBytes);
+                var cut = SegmentCut.Of(total, 1180);
+                var bytes = new byte[cut.PaddedBytes];
+                random.NextBytes(bytes.AsSpan(0, total));
                 var counter = PacketCounter.Of(3, sdu);
                 whole[counter] = bytes;
                 for (var i = 0; i < cut.Count; i++)
                 {
-                    var header = new SegmentHeader(0, i, cut.Count, cut.Shortfall, 1, counter, (uint)sdu);
+                    var header = new SegmentHeader(0, i, cut.Count, cut.Padding, 1, counter, (uint)sdu);
                     if (cut.Count == 1 || random.Next(200) == 0) continue;
-                    flight.Add((header, bytes.AsSpan(i * cut.Size, cut.LengthOf(i)).ToArray()));
+                    flight.Add((header, bytes.AsSpan(i * cut.Size, cut.Size).ToArray()));
                     if (random.Next(20) == 0) flight.Add(flight[^1]);
                 }
             }
@@ -92,7 +93,7 @@ public class SegmentTests
                 var packet = reassembler.Add(header, cut, payload, new Instant(1), out _);
                 if (packet is not null)
                 {
-                    if (!packet.Span.SequenceEqual(whole[header.Counter])) return false;
+                    if (!packet.Span.SequenceEqual(whole[header.Counter].AsSpan(0, cut.TotalBytes))) return false;
                     counters.Count(DatagramFate.Accepted, cut.Count);
                     packet.Return();
                 }
