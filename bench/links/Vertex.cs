@@ -16,37 +16,47 @@ internal sealed class Vertex : IAcceptor, IAsyncDisposable
     private readonly PacketPool pool = new();
     private readonly HeldIdentity identity;
 
-    public Vertex(string name, IPAddress address, CertificateAuthority authority, LinkTrust trust, Vertex? neighbour)
+    public Vertex(string name, IPEndPoint local, CertificateAuthority authority, LinkTrust trust, IPEndPoint? neighbour)
     {
         identity = new HeldIdentity(authority.Issue(SpiffeId.Of("bench", IdentityKind.Vertex, name), TimeSpan.FromHours(24), DateTimeOffset.UtcNow));
         loop = new ThreadLoop(name);
-        IReadOnlyList<UdpNeighbour> neighbours = neighbour is null ? [] : [new UdpNeighbour(neighbour.identity.Id, [neighbour.Portal.Local.ToEndPoint()])];
-        Portal = new UdpLinkPortal(loop, pool, UdpLinkPortal.OpenSocket(loop, new IPEndPoint(address, 0)), new UdpLinkOptions { Neighbours = neighbours }, trust);
+        IReadOnlyList<UdpNeighbour> neighbours = neighbour is null ? [] : [new UdpNeighbour(Server, [neighbour])];
+        Portal = new UdpLinkPortal(loop, pool, UdpLinkPortal.OpenSocket(loop, local), new UdpLinkOptions { Neighbours = neighbours }, trust);
     }
+
+    public static SpiffeId Server { get; } = SpiffeId.Of("bench", IdentityKind.Vertex, "b");
 
     public UdpLinkPortal Portal { get; }
 
+    /// <summary>What this vertex receives.</summary>
     public CountingSink Sink { get; } = new();
 
     public long SentBytes { get; private set; }
 
+    /// <summary>What the other end says that it received.</summary>
+    public long ArrivedBytes => Sink.Reported;
+
     public ValueTask<IAsyncDisposable> PublishAsync() => Portal.PublishAsync(identity, this);
 
-    public ValueTask<PortalConnection> ConnectAsync(Vertex neighbour) =>
-        Portal.ConnectAsync(identity, neighbour.identity.Id, new ConnectOptions(ConnectionMode.Datagram));
+    public async Task<PortalConnection> ConnectAsync()
+    {
+        var link = await Portal.ConnectAsync(identity, Server, new ConnectOptions(ConnectionMode.Datagram));
+        link.Datagrams!.Sink = Sink;
+        return link;
+    }
 
     public ValueTask AcceptAsync(PortalConnection connection, CancellationToken cancellationToken)
     {
-        connection.Datagrams!.Sink = Sink;
+        Sink.ReportTo(connection.Datagrams!);
         return ValueTask.CompletedTask;
     }
 
-    public async Task BlastAsync(PortalConnection link, CountingSink sink, int bytes, TimeSpan duration)
+    public async Task BlastAsync(PortalConnection link, int bytes, TimeSpan duration)
     {
         var done = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var end = loop.Now + duration;
         var lastProgress = (Bytes: 0L, At: loop.Now);
-        var forgiven = SentBytes - sink.Bytes;
+        var forgiven = SentBytes - ArrivedBytes;
         void Turn()
         {
             if (loop.Now >= end || link.Closed.IsCancellationRequested)
@@ -54,7 +64,7 @@ internal sealed class Vertex : IAcceptor, IAsyncDisposable
                 done.TrySetResult();
                 return;
             }
-            var received = sink.Bytes;
+            var received = ArrivedBytes;
             if (received != lastProgress.Bytes) lastProgress = (received, loop.Now);
             else if (loop.Now - lastProgress.At > TimeSpan.FromMilliseconds(20)) forgiven = SentBytes - received; // lost, not late
             for (var burst = 0L; burst < Burst && SentBytes - forgiven - received < Window; burst += bytes)
@@ -68,7 +78,7 @@ internal sealed class Vertex : IAcceptor, IAsyncDisposable
         }
         loop.Post(Turn);
         await done.Task;
-        await Task.Delay(50);
+        await Task.Delay(50); // the last reports
     }
 
     public async ValueTask DisposeAsync()
@@ -78,16 +88,44 @@ internal sealed class Vertex : IAcceptor, IAsyncDisposable
     }
 }
 
-internal sealed class CountingSink : IDatagramSink
+/// <summary>Counts what comes; as a server tells the total back, at most once a turn.</summary>
+internal sealed class CountingSink : IDatagramSink, ITurnEnd
 {
     private long bytes;
+    private long reported;
+    private DatagramFlow? reports;
 
     public long Bytes => Volatile.Read(ref bytes);
 
+    public long Reported => Volatile.Read(ref reported);
+
+    bool ITurnEnd.IsQueued { get; set; }
+
+    public void ReportTo(DatagramFlow flow)
+    {
+        reports = flow;
+        flow.Sink = this;
+    }
+
     public void OnDatagram(PacketBuffer packet)
     {
-        Volatile.Write(ref bytes, bytes + packet.Length);
+        if (reports is null)
+        {
+            Volatile.Write(ref reported, BitConverter.ToInt64(packet.Span));
+        }
+        else
+        {
+            Volatile.Write(ref bytes, bytes + packet.Length);
+            reports.Loop.AtEndOfTurn(this);
+        }
         packet.Return();
+    }
+
+    public void OnTurnEnd()
+    {
+        var packet = reports!.Pool.Rent();
+        BitConverter.TryWriteBytes(packet.Append(sizeof(long)), bytes);
+        reports.Send(packet, TrafficClass.Interactive);
     }
 
     public void OnQualityChanged()

@@ -4,17 +4,18 @@ using Florete.Runtime;
 
 namespace Florete.Links;
 
-/// <summary>A UDP port by <see cref="Socket"/>, for systems without a file of their own. Receives on a task, hands over in turns of the loop.</summary>
+/// <summary>A UDP port by <see cref="Socket"/>, for systems without a file of their own. Receives on a thread of its own (a busy
+/// thread pool must not look like a dead neighbour), hands over in turns of the loop.</summary>
 public sealed class PortableUdpSocket : IDatagramSocket
 {
-    // What may wait between the receiving task and the loop; more is dropped, as a full kernel buffer would.
+    // What may wait between the receiving thread and the loop; more is dropped, as a full kernel buffer would.
     private const int MaxWaiting = 256;
     private const int BufferBytes = 2048;
 
     private readonly EventLoop loop;
     private readonly Socket socket;
     private readonly bool isIPv6;
-    private readonly CancellationTokenSource stop = new();
+    private volatile bool isClosed;
     private readonly byte[] sendBuffer = new byte[65_536];
     private readonly System.Collections.Concurrent.ConcurrentBag<byte[]> spare = [];
     private int waiting;
@@ -28,7 +29,6 @@ public sealed class PortableUdpSocket : IDatagramSocket
         {
             ReceiveBufferSize = 4 << 20,
             SendBufferSize = 1 << 20,
-            Blocking = false,
         };
         if (isIPv6)
         {
@@ -46,10 +46,7 @@ public sealed class PortableUdpSocket : IDatagramSocket
 
     public UdpAddress Local { get; }
 
-    /// <summary>The receiving task, so that its owner sees a fault.</summary>
-    public Task Receiving { get; private set; } = Task.CompletedTask;
-
-    public void Start(IDatagramReceiver receiver) => Receiving = Task.Run(() => ReceiveAsync(receiver, stop.Token));
+    public void Start(IDatagramReceiver receiver) => new Thread(() => Receive(receiver)) { IsBackground = true, Name = "udp receive" }.Start();
 
     public SendResult Send(DatagramBatch batch)
     {
@@ -75,22 +72,23 @@ public sealed class PortableUdpSocket : IDatagramSocket
 
     public void Dispose()
     {
-        stop.Cancel();
+        isClosed = true;
         socket.Dispose();
     }
 
-    private async Task ReceiveAsync(IDatagramReceiver receiver, CancellationToken cancellationToken)
+    private void Receive(IDatagramReceiver receiver)
     {
         EndPoint any = new IPEndPoint(isIPv6 ? IPAddress.IPv6Any : IPAddress.Any, 0);
-        while (!cancellationToken.IsCancellationRequested)
+        while (!isClosed)
         {
             var buffer = spare.TryTake(out var kept) ? kept : new byte[BufferBytes];
-            SocketReceiveFromResult result;
+            int bytes;
+            var sender = any;
             try
             {
-                result = await socket.ReceiveFromAsync(buffer, SocketFlags.None, any, cancellationToken).ConfigureAwait(false);
+                bytes = socket.ReceiveFrom(buffer, ref sender);
             }
-            catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException)
+            catch (ObjectDisposedException)
             {
                 return;
             }
@@ -98,7 +96,6 @@ public sealed class PortableUdpSocket : IDatagramSocket
             {
                 // ICMP errors and datagrams larger than any of ours show up here on some systems; neither concerns the socket.
                 spare.Add(buffer);
-                if (cancellationToken.IsCancellationRequested) return;
                 continue;
             }
             if (Interlocked.Increment(ref waiting) > MaxWaiting)
@@ -107,11 +104,11 @@ public sealed class PortableUdpSocket : IDatagramSocket
                 spare.Add(buffer);
                 continue;
             }
-            var from = UdpAddress.Of((IPEndPoint)result.RemoteEndPoint);
+            var from = UdpAddress.Of((IPEndPoint)sender);
             loop.Post(() =>
             {
                 Interlocked.Decrement(ref waiting);
-                if (!stop.IsCancellationRequested) receiver.OnDatagrams(from, buffer.AsSpan(0, result.ReceivedBytes), result.ReceivedBytes);
+                if (!isClosed) receiver.OnDatagrams(from, buffer.AsSpan(0, bytes), Math.Max(1, bytes));
                 spare.Add(buffer);
             });
         }

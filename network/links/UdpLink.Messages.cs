@@ -34,7 +34,13 @@ internal sealed partial class UdpLink
 
     private void OnTimer()
     {
-        if (IsClosed || !IsUp) return;
+        if (IsClosed) return;
+        if (!IsUp)
+        {
+            const string Late = "Keys did not come in time.";
+            Close(GoodbyeReason.Limit, Late, ErrorOf(GoodbyeReason.Limit, Late), tellNeighbour: true);
+            return;
+        }
         var now = port.Loop.Now;
         if (timer.Deadline == Instant.Never && timerSetFor != Instant.Never && now - timerSetFor > Stall) liveness.Forgive(now - timerSetFor, now);
         opening.Expire(now);

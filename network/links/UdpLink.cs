@@ -41,6 +41,7 @@ internal sealed partial class UdpLink : PortalConnection
         Observed = peerHello.Observed;
         flow = new LinkFlow(this);
         timer = port.Loop.CreateTimer(OnTimer);
+        timer.Set(Began + options.HandshakeTimeout);
     }
 
     /// <summary>What the neighbour puts into its segments.</summary>

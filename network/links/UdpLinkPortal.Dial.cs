@@ -90,6 +90,8 @@ public sealed partial class UdpLinkPortal
             var attempt = channel;
             channel = null;
             if (attempt?.User is ClientHandshake) attempt.Close(GoodbyeReason.Orderly, "Given up.");
+            if (portal.byPair.TryGetValue((local, neighbour.Vertex), out var link) && link is { IsDialler: true, IsAccepted: false })
+                link.Close(GoodbyeReason.Orderly, "Given up.", reason, tellNeighbour: true);
             done.TrySetException(reason);
             _ = done.Task.Exception; // seen, even when nobody waits any more
         }

@@ -184,7 +184,8 @@ public sealed partial class UdpLinkPortal : IUdpLinkOwner
         catch (Exception e)
         {
             link.Close(GoodbyeReason.TargetFailed, "The acceptor failed.", new PortalException(PortalError.TargetFailed, e.Message, e), tellNeighbour: true);
-            throw;
+            // A fault of the acceptor is a fault of this process: it surfaces at the loop.
+            port.Loop.Post(() => System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(e));
         }
     }
 

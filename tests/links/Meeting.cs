@@ -132,12 +132,15 @@ internal sealed class Member : IAcceptor
 
     public PortalException? Refuses { get; set; }
 
-    public ValueTask AcceptAsync(PortalConnection connection, CancellationToken cancellationToken)
+    /// <summary>Taking a link waits for this.</summary>
+    public Task Delay { get; set; } = Task.CompletedTask;
+
+    public async ValueTask AcceptAsync(PortalConnection connection, CancellationToken cancellationToken)
     {
         if (Refuses is { } refusal) throw refusal;
+        await Delay.WaitAsync(cancellationToken);
         Accepted.Add(connection);
         connection.Datagrams!.Sink = Sink;
-        return ValueTask.CompletedTask;
     }
 
     public ValueTask<PortalConnection> Connect(string name, int seconds = 10) =>

@@ -80,7 +80,7 @@ public class RealLinkTests
     [InlineData(true)]
     public async Task Packets_go_over_loopback_and_come_back_unchanged(bool isPortable)
     {
-        const int Packets = 400;
+        const int Packets = 200;
         using var authority = CertificateAuthority.Create("home", DateTimeOffset.UtcNow);
         var wrong = 0;
         // The echo hands the very packet back that it was given.
@@ -99,12 +99,12 @@ public class RealLinkTests
         await a.Loop.RunAsync(async () =>
         {
             a.Use(link);
-            for (var i = 0; i < Packets; i++)
+            for (var i = 0; i < 100 * Packets && !a.Enough.IsCompleted; i++)
             {
                 var packet = a.Pool.Rent();
                 packet.Append(17_144).Fill((byte)i);
                 a.Reply(packet);
-                // A few at a time, one for the portable socket: this is about correctness, and unforced kernel buffers are small.
+                // Datagrams may be lost where kernel buffers are small, so this goes on until enough came back.
                 if (isPortable || i % 8 == 7) await Task.Delay(1);
             }
         });

@@ -143,4 +143,39 @@ public class RefusalTests
         meeting.Join("b", "10.0.0.2:7000");
         Assert.Equal(Meeting.Id("b"), meeting.Wait(connecting).Remote);
     }
+
+    [Fact]
+    public void An_acceptor_that_never_answers_leaves_no_link_behind_when_the_caller_gives_up()
+    {
+        using var meeting = new Meeting();
+        var b = meeting.Join("b", "10.0.0.2:7000");
+        b.Delay = new TaskCompletionSource().Task;
+        var a = meeting.Join("a", "10.0.0.1:7000", neighbours: ("b", "10.0.0.2:7000"));
+        Assert.Equal(PortalError.TimedOut, Refused(meeting, a).Error);
+        meeting.Clock.Run(TimeSpan.FromSeconds(1));
+        Assert.Empty(meeting.Wait(a.Portal.StatusAsync()).Links);
+        Assert.Empty(meeting.Wait(b.Portal.StatusAsync()).Links);
+    }
+
+    [Fact]
+    public void A_neighbour_that_falls_silent_in_the_handshake_leaves_no_link_behind()
+    {
+        for (var packets = 1; packets < 12; packets++)
+        {
+            using var meeting = new Meeting();
+            var b = meeting.Join("b", "10.0.0.2:7000");
+            var a = meeting.Join("a", "10.0.0.1:7000", neighbours: ("b", "10.0.0.2:7000"));
+            var left = packets;
+            meeting.Network.Tap = (from, _, _) => from != a.Socket.Local || left-- > 0;
+            var connecting = a.Connect("b").AsTask();
+            meeting.Clock.Run(TimeSpan.FromSeconds(25));
+            var status = meeting.Wait(b.Portal.StatusAsync());
+            Assert.True(connecting.IsCompleted);
+            _ = connecting.Exception;
+            Assert.Empty(status.Links);
+            Assert.Equal(0, status.HalfOpenHandshakes);
+            Assert.Empty(a.Faults);
+            Assert.Empty(b.Faults);
+        }
+    }
 }
