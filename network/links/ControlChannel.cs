@@ -200,7 +200,7 @@ internal sealed class ControlChannel : IQuicHandler, ITurnEnd
 
     void IQuicHandler.OnStreamReset(QuicStream from, ulong code) => Close(GoodbyeReason.ProtocolBroken, "The control stream was reset.");
 
-    void IQuicHandler.OnStopSending(QuicStream from, ulong code) => Close(GoodbyeReason.ProtocolBroken, "The control stream was reset.");
+    void IQuicHandler.OnStopSending(QuicStream from) => Close(GoodbyeReason.ProtocolBroken, "The control stream was reset.");
 
     void IQuicHandler.OnStreamClosed(QuicStream from, ulong? code)
     {
