@@ -11,7 +11,7 @@ public sealed class ChangeTests(ITestOutputHelper output)
     {
         await using var lab = await Lab.OpenAsync(output);
         var cluster = await Cluster.StartAsync(lab, Plan.Line);
-        var server = lab.Own(new ContentServer(cluster["c"].Network, 8080));
+        var server = cluster.Content;
         await UnderDownloadAsync(cluster, server, seconds: 15, async () =>
         {
             var cable = cluster.CableOf("a", "b");
@@ -26,7 +26,7 @@ public sealed class ChangeTests(ITestOutputHelper output)
     {
         await using var lab = await Lab.OpenAsync(output);
         var cluster = await Cluster.StartAsync(lab, Plan.Line);
-        var server = lab.Own(new ContentServer(cluster["c"].Network, 8080));
+        var server = cluster.Content;
         await UnderDownloadAsync(cluster, server, seconds: 20, async () =>
         {
             await cluster["b"].Process!.KillAsync();
@@ -40,7 +40,6 @@ public sealed class ChangeTests(ITestOutputHelper output)
     {
         await using var lab = await Lab.OpenAsync(output);
         var cluster = await Cluster.StartAsync(lab, Plan.Line);
-        _ = lab.Own(new ContentServer(cluster["c"].Network, 8080));
         Assert.True(await cluster["c"].Process!.StopAsync(), "flor had to be killed");
         cluster.Run(cluster["c"]);
         await cluster.ReadyAsync();
@@ -56,7 +55,7 @@ public sealed class ChangeTests(ITestOutputHelper output)
         {
             Clocks = new Dictionary<string, TimeSpan> { ["a"] = TimeSpan.FromSeconds(60), ["c"] = TimeSpan.FromSeconds(-60) },
         });
-        var server = lab.Own(new ContentServer(cluster["c"].Network, 8080));
+        var server = cluster.Content;
         await UnderDownloadAsync(cluster, server, seconds: 30, () => Task.CompletedTask);
         foreach (var node in cluster.Nodes)
         {
@@ -72,13 +71,8 @@ public sealed class ChangeTests(ITestOutputHelper output)
         await using var lab = await Lab.OpenAsync(output);
         var cluster = await Cluster.PrepareAsync(lab, Plan.Line);
         await cluster.IssueAsync(TimeSpan.FromSeconds(30));
-        foreach (var node in cluster.Nodes)
-        {
-            cluster.Run(node);
-        }
-
-        await cluster.ReadyAsync();
-        var server = lab.Own(new ContentServer(cluster["c"].Network, 8080));
+        await cluster.RunAsync();
+        var server = cluster.Content;
 
         // Far beyond the verifier's grace of two minutes for the first SVIDs.
         await UnderDownloadAsync(cluster, server, seconds: 180, async () =>

@@ -20,7 +20,7 @@ public sealed class HostileTrafficTests(ITestOutputHelper output)
         const int perSecond = 25_000;
         await using var lab = await Lab.OpenAsync(output);
         var cluster = await Cluster.StartAsync(lab, Plan.Line);
-        var server = lab.Own(new ContentServer(cluster["c"].Network, 8080));
+        var server = cluster.Content;
         var victim = cluster["a"];
         using var injector = new Injector(cluster.CableOf("a", "b"), victim.Network);
         using var client = await SocksClient.ConnectAsync(victim.Network, "hello.rete", 80);
@@ -60,7 +60,6 @@ public sealed class HostileTrafficTests(ITestOutputHelper output)
         const long size = 500_000_000;
         await using var lab = await Lab.OpenAsync(output);
         var cluster = await Cluster.StartAsync(lab, Plan.Line);
-        _ = lab.Own(new ContentServer(cluster["c"].Network, 8080));
         var near = cluster.First;
         var alone = await FetchAsync(near, size);
         var memoryBefore = near.Process!.ResidentBytes;

@@ -24,7 +24,7 @@ public sealed class ImpairedLinkTests(ITestOutputHelper output)
     {
         await using var lab = await Lab.OpenAsync(output);
         var cluster = await Cluster.StartAsync(lab, Plan.Line with { Wires = new Dictionary<(string, string), Impairment> { [("a", "b")] = Impairment.None } });
-        var server = lab.Own(new ContentServer(cluster["c"].Network, 8080));
+        var server = cluster.Content;
         var wire = cluster.CableOf("a", "b").Wire!;
         wire.Impairment = Impairments[link];
 

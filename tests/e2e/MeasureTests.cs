@@ -38,7 +38,6 @@ public sealed class MeasureTests(ITestOutputHelper output)
             Services = [("hello", "b", 8080)],
             Wires = new Dictionary<(string, string), Impairment> { [("a", "b")] = bottleneck },
         });
-        _ = lab.Own(new ContentServer(cluster["b"].Network, 8080));
         var cable = cluster.CableOf("a", "b");
         foreach (var node in cluster.Nodes)
         {

@@ -21,7 +21,6 @@ public sealed partial class RealClientsTests(ITestOutputHelper output)
     {
         await using var lab = await Lab.OpenAsync(output);
         var cluster = await Cluster.StartAsync(lab, Plan.Line);
-        _ = lab.Own(new ContentServer(cluster["c"].Network, 8080));
         var got = (await Command.ShellAsync(cluster.First.Network, $"curl -sSf {options} http://hello.rete/bytes/{Gigabyte} | sha256sum", Patience)).Succeeded();
         Assert.StartsWith(ContentServer.Checksum(Gigabyte), got.Output, StringComparison.Ordinal);
         lab.Say($"measured: curl {options} over two hops: {Gigabyte * 8 / got.Took.TotalSeconds / 1e6:0} Mbit/s");
@@ -31,8 +30,9 @@ public sealed partial class RealClientsTests(ITestOutputHelper output)
     public async Task Ssh_runs_commands_and_scp_copies_files_both_ways()
     {
         await using var lab = await Lab.OpenAsync(output);
-        var cluster = await Cluster.StartAsync(lab, Plan.Line with { Services = [("ssh", "c", 2222)], Forwards = [(2200, "ssh")] });
+        var cluster = await Cluster.PrepareAsync(lab, Plan.Line with { Services = [("ssh", "c", 2222)], Forwards = [(2200, "ssh")] });
         await StartSshServerAsync(lab, cluster["c"].Network);
+        await cluster.RunAsync();
         var near = cluster.First.Network;
         const string options = "-F none -i id -o BatchMode=yes -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o IdentitiesOnly=yes -o LogLevel=ERROR";
 
@@ -49,8 +49,9 @@ public sealed partial class RealClientsTests(ITestOutputHelper output)
     public async Task Pgbench_runs_for_thirty_seconds_without_a_failed_transaction()
     {
         await using var lab = await Lab.OpenAsync(output);
-        var cluster = await Cluster.StartAsync(lab, Plan.Line with { Services = [("postgres", "c", 5432)], Forwards = [(15432, "postgres")] });
+        var cluster = await Cluster.PrepareAsync(lab, Plan.Line with { Services = [("postgres", "c", 5432)], Forwards = [(15432, "postgres")] });
         await StartPostgresAsync(lab, cluster["c"].Network);
+        await cluster.RunAsync();
         const string to = "-h 127.0.0.1 -p 15432 -U postgres";
         (await Command.ShellAsync(cluster.First.Network, $"pgbench {to} -q -i -s 2 postgres", Patience)).Succeeded();
         var run = (await Command.ShellAsync(cluster.First.Network, $"pgbench {to} -T 30 -c 8 -j 2 postgres", Patience)).Succeeded();
@@ -65,7 +66,7 @@ public sealed partial class RealClientsTests(ITestOutputHelper output)
     {
         await using var lab = await Lab.OpenAsync(output);
         var cluster = await Cluster.StartAsync(lab, Plan.Line);
-        var server = lab.Own(new ContentServer(cluster["c"].Network, 8080));
+        var server = cluster.Content;
         var clients = await Task.WhenAll(Enumerable.Range(0, 500).Select(_ => SocksClient.ConnectAsync(cluster.First.Network, "hello.rete", 80)));
         await Eventually.HoldsAsync("500 connections are open", () => server.Open == 500, () => $"{server.Open} are.");
         const long size = 1_000_000;
@@ -82,7 +83,7 @@ public sealed partial class RealClientsTests(ITestOutputHelper output)
     {
         await using var lab = await Lab.OpenAsync(output);
         var cluster = await Cluster.StartAsync(lab, Plan.Line);
-        var server = lab.Own(new ContentServer(cluster["c"].Network, 8080));
+        var server = cluster.Content;
         var before = cluster.Nodes.Sum(node => node.Process!.ResidentBytes);
         var stalled = await Task.WhenAll(Enumerable.Range(0, 499).Select(async _ =>
         {

@@ -56,7 +56,7 @@ public sealed class RefusalTests(ITestOutputHelper output)
     {
         await using var lab = await Lab.OpenAsync(output);
         var cluster = await Cluster.StartAsync(lab, Plan.Line);
-        var server = lab.Own(new ContentServer(cluster["c"].Network, 8080));
+        var server = cluster.Content;
         var near = cluster.First.Network;
         (await Command.ShellAsync(near, "curl -sSf -x http://127.0.0.1:1080 http://hello.rete/")).Succeeded();
 
@@ -87,7 +87,7 @@ public sealed class RefusalTests(ITestOutputHelper output)
     {
         await using var lab = await Lab.OpenAsync(output);
         var cluster = await Cluster.StartAsync(lab, Plan.Line);
-        var server = lab.Own(new ContentServer(cluster["c"].Network, 8080));
+        var server = cluster.Content;
         var near = cluster.First.Network;
         (await Command.ShellAsync(near, "curl -sSf -x socks5h://127.0.0.1:1080 http://hello.rete/")).Succeeded();
 
@@ -113,7 +113,6 @@ public sealed class RefusalTests(ITestOutputHelper output)
     {
         await using var lab = await Lab.OpenAsync(output);
         var cluster = await Cluster.StartAsync(lab, Plan.Line);
-        _ = lab.Own(new ContentServer(cluster["c"].Network, 8080));
         var near = cluster.First;
         var good = await File.ReadAllBytesAsync(near.BoundsFile);
         await cluster.SignBoundsAsync(version: 99, connect: "  - {from: [user/alice], to: [service/other]}");

@@ -26,7 +26,6 @@ public sealed class RingTests(ITestOutputHelper output)
     {
         await using var lab = await Lab.OpenAsync(output);
         var cluster = await Cluster.StartAsync(lab, Plan.Ring);
-        _ = lab.Own(new ContentServer(cluster["c"].Network, 8080));
         using var client = await SocksClient.ConnectAsync(cluster.First.Network, "hello.rete", 80);
         var download = new Download();
         var reading = client.ReadAsync(await client.GetAsync($"/bytes/{Size}"), download);
@@ -48,7 +47,6 @@ public sealed class RingTests(ITestOutputHelper output)
     {
         await using var lab = await Lab.OpenAsync(output);
         var cluster = await Cluster.StartAsync(lab, Plan.Ring);
-        _ = lab.Own(new ContentServer(cluster["c"].Network, 8080));
         using var client = await SocksClient.ConnectAsync(cluster.First.Network, "hello.rete", 80);
         var download = new Download();
         var length = await client.GetAsync($"/bytes/{Size}");

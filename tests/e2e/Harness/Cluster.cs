@@ -15,6 +15,7 @@ public sealed class Cluster
     private readonly Lab lab;
     private readonly Dictionary<string, Node> nodes = [];
     private readonly Dictionary<(string, string), Cable> cables = [];
+    private ContentServer? content;
 
     private Cluster(Lab lab, Plan plan)
     {
@@ -23,6 +24,9 @@ public sealed class Cluster
     }
 
     public Plan Plan { get; }
+
+    /// <summary>The program behind service/hello.</summary>
+    public ContentServer Content => content ?? throw new InvalidOperationException("the plan has no service hello");
 
     /// <summary>The operator's folder, as `florctl cluster init` wrote it.</summary>
     public string OperatorFolder => Path.Combine(lab.Folder, "operator");
@@ -38,12 +42,7 @@ public sealed class Cluster
     public static async Task<Cluster> StartAsync(Lab lab, Plan plan)
     {
         var cluster = await PrepareAsync(lab, plan);
-        foreach (var node in cluster.Nodes)
-        {
-            cluster.Run(node);
-        }
-
-        await cluster.ReadyAsync();
+        await cluster.RunAsync();
         return cluster;
     }
 
@@ -63,8 +62,24 @@ public sealed class Cluster
             cluster.cables[(left, right)] = await lab.CableAsync(cluster[left].Network, cluster[right].Network, plan.Wires.GetValueOrDefault((left, right)));
         }
 
+        foreach (var (_, node, port) in plan.Services.Where(service => service.Name == "hello"))
+        {
+            cluster.content = lab.Own(new ContentServer(cluster[node].Network, port));
+        }
+
         await cluster.WriteFoldersAsync();
         return cluster;
+    }
+
+    /// <summary>Starts every node, and waits until every link is up and every service answers.</summary>
+    public async Task RunAsync()
+    {
+        foreach (var node in Nodes)
+        {
+            Run(node);
+        }
+
+        await ReadyAsync();
     }
 
     public Cable CableOf(string left, string right) => cables.TryGetValue((left, right), out var cable) ? cable : cables[(right, left)];
@@ -108,7 +123,8 @@ public sealed class Cluster
         $"{service} can be reached from {First.Name}",
         async () =>
         {
-            using var probe = await SocksClient.ConnectAsync(First.Network, $"{service}.rete", 80);
+            using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(10));
+            using var probe = await SocksClient.ConnectAsync(First.Network, $"{service}.rete", 80, limit.Token);
             return true;
         },
         () => string.Join("\n\n", Nodes.Select(node => $"{node.Name}: {node.Process?.Log}")));

@@ -25,7 +25,7 @@ public static class Eventually
 
                 last = null;
             }
-            catch (Exception e) when (e is not OperationCanceledException)
+            catch (Exception e)
             {
                 last = e;
             }
