@@ -9,7 +9,7 @@ internal static class LocalCommand
     // The florctl of `up` gives its nodes 5 s each, all at once.
     private static readonly TimeSpan DownWithin = TimeSpan.FromSeconds(15);
 
-    public static Command Create() => new("local", "A cluster on this machine.") { Up(), Down(), Status() };
+    public static Command Create() => new("local", "A cluster on this machine.") { Up(), Down(), Status(), Sample() };
 
     private static Option<string> Folder() => new("--dir")
     {
@@ -67,6 +67,21 @@ internal static class LocalCommand
             return running.Count == 0 ? 1 : 0;
         });
         return status;
+    }
+
+    private static Command Sample()
+    {
+        var port = new Option<int>("--port") { Description = "TCP port of 127.0.0.1.", DefaultValueFactory = _ => 8080 };
+        var node = new Option<string>("--node") { Description = "The node that its greeting names.", DefaultValueFactory = _ => "c" };
+        var sample = new Command("sample", "Runs the sample web service alone, until Ctrl-C; for clusters made by other means.") { port, node };
+        sample.SetAction(async (parsed, cancellationToken) =>
+        {
+            await using var running = await SampleService.StartAsync(parsed.GetValue(port), parsed.GetValue(node)!, cancellationToken);
+            Console.WriteLine($"The sample web service listens at 127.0.0.1:{parsed.GetValue(port)}.");
+            await Task.Delay(Timeout.Infinite, cancellationToken).ContinueWith(_ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+            return 0;
+        });
+        return sample;
     }
 
     // Beside florctl when installed; artifacts/bin/<project>/<configuration>/ when built here.

@@ -20,7 +20,11 @@ public sealed class MakeUpTests(ITestOutputHelper output)
         var pasted = "";
         await Eventually.HoldsAsync("a command to paste is printed", () =>
         {
-            Assert.False(up.Died, up.Log);
+            if (up.Died)
+            {
+                throw new HopelessException(up.Log);
+            }
+
             pasted = up.Log.Split('\n').Select(line => line.Trim()).FirstOrDefault(line => line.StartsWith("curl ", StringComparison.Ordinal)) ?? "";
             return pasted.Length > 0;
         }, () => up.Log);

@@ -39,11 +39,7 @@ public sealed class MeasureTests(ITestOutputHelper output)
             Wires = new Dictionary<(string, string), Impairment> { [("a", "b")] = bottleneck },
         });
         var cable = cluster.CableOf("a", "b");
-        foreach (var node in cluster.Nodes)
-        {
-            await node.Network.SysctlAsync("net.ipv4.tcp_congestion_control=cubic");
-        }
-
+        cluster.Content.CongestionControl = "cubic";
         const string timed = "curl -sSf {0} http://{1}/timed/30/0 | wc -c";
         var ours = Command.ShellAsync(cluster["a"].Network, string.Format(CultureInfo.InvariantCulture, timed, "-x socks5h://127.0.0.1:1080", "hello.rete"), TimeSpan.FromMinutes(3));
         var kernel = Command.ShellAsync(cluster["a"].Network, string.Format(CultureInfo.InvariantCulture, timed, "", $"{cable.RightAddress}:8080"), TimeSpan.FromMinutes(3));

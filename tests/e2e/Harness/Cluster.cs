@@ -157,7 +157,7 @@ public sealed class Cluster
 
     private static Dictionary<string, string> FakeTime(TimeSpan off) => new()
     {
-        ["LD_PRELOAD"] = Directory.GetFiles("/usr/lib", "libfaketime.so.1", SearchOption.AllDirectories)[0],
+        ["LD_PRELOAD"] = Directory.GetDirectories("/usr/lib", "*-linux-*").Select(folder => Path.Combine(folder, "faketime", "libfaketime.so.1")).First(File.Exists),
         ["FAKETIME"] = $"{(off < TimeSpan.Zero ? "-" : "+")}{Math.Abs(off.TotalSeconds):0}s",
 
         // The monotonic clock stays true: timers run on it, and being wrong about the date does not change it.
@@ -168,7 +168,7 @@ public sealed class Cluster
     {
         if (node.Process is { Died: true } dead)
         {
-            throw new InvalidOperationException($"flor of {node.Name} ended with {dead.ExitCode}:\n{dead.Log}");
+            throw new HopelessException($"flor of {node.Name} ended with {dead.ExitCode}:\n{dead.Log}");
         }
     }
 

@@ -40,6 +40,9 @@ public sealed class ContentServer : IDisposable
 
     public int Port { get; }
 
+    /// <summary>The kernel's congestion control for what is sent, such as "cubic"; null: its own choice.</summary>
+    public string? CongestionControl { get; set; }
+
     /// <summary>Connections that are open now.</summary>
     public int Open => Volatile.Read(ref open);
 
@@ -109,6 +112,12 @@ public sealed class ContentServer : IDisposable
             using (client)
             {
                 client.NoDelay = true;
+                if (CongestionControl is { } name)
+                {
+                    // IPPROTO_TCP, TCP_CONGESTION: a namespace's sysctl offers only what the machine allows to everybody.
+                    client.SetRawSocketOption(6, 13, Encoding.ASCII.GetBytes(name));
+                }
+
                 var request = new byte[8192];
                 var have = 0;
                 while (await client.ReceiveAsync(request.AsMemory(have), end.Token) is var got && got > 0)

@@ -25,7 +25,7 @@ public static class Eventually
 
                 last = null;
             }
-            catch (Exception e)
+            catch (Exception e) when (e is not HopelessException)
             {
                 last = e;
             }
@@ -40,3 +40,6 @@ public static class Eventually
     public static Task HoldsAsync(string what, Func<bool> condition, Func<string>? state = null, TimeSpan? deadline = null) =>
         HoldsAsync(what, () => Task.FromResult(condition()), state, deadline);
 }
+
+/// <summary>What is waited for cannot come any more.</summary>
+public sealed class HopelessException(string why) : Exception(why);
