@@ -1,0 +1,62 @@
+using Florete.Identities;
+using Florete.Portals;
+using Florete.Proxy.Configuration;
+using Microsoft.Extensions.Logging;
+
+namespace Florete.Proxy;
+
+/// <summary>
+/// What flor needs of its vertex besides the portal. The one seam between the edge and the network below: an adapter of the layer's vertex
+/// implements it, and a portal in memory in tests.
+/// </summary>
+public interface IClusterVertex : IAsyncDisposable
+{
+    IPortal Portal { get; }
+
+    /// <summary>What <c>flor status</c> shows of the network; from any thread.</summary>
+    Task<VertexReport> ReportAsync(CancellationToken cancellationToken);
+
+    /// <summary>Each vertex on the way to the one that publishes the target, nearest first.</summary>
+    /// <exception cref="PortalException">There is no such target, or no way to it.</exception>
+    Task<IReadOnlyList<TraceHop>> TraceAsync(SpiffeId target, CancellationToken cancellationToken);
+
+    /// <summary>Applies changed links; links that are still wanted as they were are not touched.</summary>
+    Task ApplyAsync(UdpLinksConfiguration? links, CancellationToken cancellationToken);
+}
+
+/// <summary>What a vertex is made of.</summary>
+/// <param name="Configuration">Of the whole node.</param>
+/// <param name="Identity">The vertex itself.</param>
+/// <param name="Materials">Bounds, verifier, identities.</param>
+/// <param name="Logs">For its parts.</param>
+public sealed record VertexParts(FlorConfiguration Configuration, HeldIdentity Identity, NodeMaterials Materials, ILoggerFactory Logs);
+
+/// <summary>Makes the vertex of a node; it is up when the task completes, its links perhaps not yet.</summary>
+public delegate Task<IClusterVertex> VertexFactory(VertexParts parts, CancellationToken cancellationToken);
+
+/// <summary>The network as this vertex sees it.</summary>
+/// <param name="Links">Configured and arriving links.</param>
+/// <param name="NextHops">How other vertices are reached.</param>
+/// <param name="Counters">By name: packets forwarded, dropped by reason, …</param>
+public sealed record VertexReport(
+    IReadOnlyList<LinkReport> Links, IReadOnlyList<NextHopReport> NextHops, IReadOnlyDictionary<string, long> Counters);
+
+/// <param name="Neighbour">Path of the neighbour's identity: vertex/b.</param>
+/// <param name="State">up, down, connecting.</param>
+/// <param name="Address">Where it is now; null when unknown.</param>
+/// <param name="RoundTripMicroseconds">Null: not measured.</param>
+/// <param name="Loss">0 to 1.</param>
+/// <param name="CapacityBitsPerSecond">Null: unknown.</param>
+/// <param name="Reason">Why it is not up, with the remedy if there is one.</param>
+public sealed record LinkReport(
+    string Neighbour, string State, string? Address, long? RoundTripMicroseconds, double Loss, long? CapacityBitsPerSecond, string? Reason);
+
+/// <param name="Vertex">The destination.</param>
+/// <param name="Via">The neighbours that packets to it leave by.</param>
+/// <param name="Backup">The neighbour that takes over, if any.</param>
+/// <param name="MetricMicroseconds">Cost of the best path.</param>
+public sealed record NextHopReport(string Vertex, IReadOnlyList<string> Via, string? Backup, long MetricMicroseconds);
+
+/// <param name="Vertex">Who answered; null: nobody did.</param>
+/// <param name="RoundTripMicroseconds">Null: nobody did.</param>
+public sealed record TraceHop(string? Vertex, long? RoundTripMicroseconds);

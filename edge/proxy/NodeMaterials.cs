@@ -1,0 +1,240 @@
+using Florete.Identities;
+using Florete.Proxy.Configuration;
+using Microsoft.Extensions.Logging;
+
+namespace Florete.Proxy;
+
+/// <summary>
+/// What a node holds on disk: identities with their keys, the trust bundle, the signed bounds. Looks at the files every second, so
+/// that renewed SVIDs, new roots and newer bounds take effect without a restart; a file that is unusable leaves the old content in force.
+/// </summary>
+public sealed partial class NodeMaterials : IAsyncDisposable
+{
+    // Narrowed bounds must be in force within 5 s (design.md §6); looking costs a few stat calls.
+    private static readonly TimeSpan PollInterval = TimeSpan.FromSeconds(1);
+
+    private readonly IdentityFolder folder;
+    private readonly BundleVerifier verifier;
+    private readonly BoundsFile bounds;
+    private readonly FileStamps stamps;
+    private readonly TimeProvider clock;
+    private readonly ILogger logger;
+    private readonly Lock gate = new();
+    private readonly CancellationTokenSource stopping = new();
+    private readonly Task polling;
+    private string lastProblems = "";
+
+    private NodeMaterials(
+        IdentityFolder folder, BundleVerifier verifier, BoundsFile bounds, FileStamps stamps, TimeProvider clock, ILogger logger)
+    {
+        (this.folder, this.verifier, this.bounds, this.stamps, this.clock, this.logger) = (folder, verifier, bounds, stamps, clock, logger);
+        polling = Task.Run(PollAsync);
+    }
+
+    /// <summary>The bounds in force.</summary>
+    public Bounds Bounds => bounds.Bounds;
+
+    /// <summary>Proves peers against the bundle in force.</summary>
+    public IPeerVerifier Verifier => verifier;
+
+    public ClusterIdentity Cluster => verifier.Cluster;
+
+    /// <summary>The identities held now.</summary>
+    public IReadOnlyList<HeldIdentity> Identities
+    {
+        get
+        {
+            lock (gate) return [.. folder.Identities];
+        }
+    }
+
+    /// <summary>Loads everything, or says all that is wrong.</summary>
+    /// <param name="configuration">Where the files are.</param>
+    /// <param name="problems">What is wrong, each with its file and remedy; empty on success.</param>
+    /// <param name="logger">For what changes later.</param>
+    /// <param name="clock">For validity; the system's unless told.</param>
+    public static NodeMaterials? Open(FlorConfiguration configuration, out IReadOnlyList<string> problems, ILogger logger, TimeProvider? clock = null)
+    {
+        clock ??= TimeProvider.System;
+        var found = new List<string>();
+        var stamps = new FileStamps(configuration.IdentitiesFolder, configuration.BundleFile, configuration.BoundsFile);
+        stamps.Changed();
+        var folder = Try(() => IdentityFolder.Open(configuration.IdentitiesFolder), found);
+        var verifier = Try(() => new BundleVerifier(configuration.BundleFile), found);
+        BoundsFile? bounds = null;
+        if (verifier is not null)
+        {
+            if (verifier.Cluster.Name != configuration.Cluster)
+            {
+                found.Add($"{configuration.BundleFile}: it is of cluster '{verifier.Cluster.Name}', and {configuration.File} says cluster: {configuration.Cluster}; copy the right bundle, or correct cluster.");
+            }
+            else
+            {
+                bounds = Try(
+                    () => BoundsFile.Open(configuration.BoundsFile, verifier, BoundsStore.Open(configuration.StateFolder, verifier.Cluster), clock.GetUtcNow()), found);
+            }
+        }
+        problems = found;
+        return found.Count == 0 ? new NodeMaterials(folder!, verifier!, bounds!, stamps, clock, logger) : null;
+    }
+
+    public HeldIdentity? Find(SpiffeId id)
+    {
+        lock (gate) return folder.Find(id);
+    }
+
+    /// <summary>Reads what has changed now, whatever the stamps say.</summary>
+    public void Refresh()
+    {
+        lock (gate)
+        {
+            var problems = new List<string>();
+            var changes = folder.Reload();
+            foreach (var added in changes.Added) IdentityAdded(added.Id);
+            foreach (var renewed in changes.Renewed) IdentityRenewed(renewed.Id, renewed.Current.NotAfter);
+            foreach (var removed in changes.Removed) IdentityRemoved(removed.Id);
+            problems.AddRange(changes.Problems);
+            if (verifier.Reload() is { } bundleProblem) problems.Add(bundleProblem);
+            var version = Bounds.Current.Version;
+            var verdict = bounds.Reload(clock.GetUtcNow());
+            if (!verdict.IsAllowed) problems.Add(verdict.Refusal!);
+            else if (Bounds.Current.Version != version) BoundsInForce(Bounds.Current.Version);
+            // The same problem every second is one problem.
+            var text = string.Join(Environment.NewLine, problems);
+            if (text != lastProblems && text.Length > 0) Unusable(text);
+            lastProblems = text;
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await stopping.CancelAsync().ConfigureAwait(false);
+        await polling.ConfigureAwait(false);
+        stopping.Dispose();
+    }
+
+    private static T? Try<T>(Func<T> open, List<string> problems)
+        where T : class
+    {
+        try
+        {
+            return open();
+        }
+        catch (Exception e) when (e is IdentityException or IOException or UnauthorizedAccessException)
+        {
+            problems.Add(e.Message);
+            return null;
+        }
+    }
+
+    private async Task PollAsync()
+    {
+        using var timer = new PeriodicTimer(PollInterval);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(stopping.Token).ConfigureAwait(false))
+            {
+                if (stamps.Changed()) Refresh();
+            }
+        }
+        catch (OperationCanceledException)
+        {
+            // The node stops.
+        }
+        catch (Exception e)
+        {
+            PollFaulted(e);
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Identity {Id} is held now")]
+    private partial void IdentityAdded(SpiffeId id);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Identity {Id} is renewed until {NotAfter:u}")]
+    private partial void IdentityRenewed(SpiffeId id, DateTimeOffset notAfter);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Identity {Id}: its files are gone; it is kept until its SVID expires")]
+    private partial void IdentityRemoved(SpiffeId id);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Bounds version {Version} are in force")]
+    private partial void BoundsInForce(long version);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Changed files cannot be used, what was there stays in force: {Problems}")]
+    private partial void Unusable(string problems);
+
+    [LoggerMessage(Level = LogLevel.Critical, Message = "Changed files are no longer noticed; restart flor")]
+    private partial void PollFaulted(Exception fault);
+}
+
+/// <summary>Verifies by the newest usable bundle of a file.</summary>
+internal sealed class BundleVerifier : IPeerVerifier
+{
+    private readonly string file;
+    private volatile State state;
+
+    /// <exception cref="IdentityException">The file is unusable.</exception>
+    public BundleVerifier(string file)
+    {
+        this.file = file;
+        state = new State(TrustBundle.Load(file));
+    }
+
+    public ClusterIdentity Cluster => state.Bundle.ClusterIdentity;
+
+    public PeerVerification Verify(IReadOnlyList<byte[]> derChain, DateTimeOffset now) => state.Verifier.Verify(derChain, now);
+
+    /// <summary>Reads the file again; what is wrong with it, or null. Not from two threads at once.</summary>
+    public string? Reload()
+    {
+        try
+        {
+            var read = TrustBundle.Load(file);
+            if (read.ClusterIdentity != Cluster) return $"{file}: its first root is of another cluster than {Cluster}; put the cluster's own root first.";
+            if (read.Roots.Select(root => root.Thumbprint).SequenceEqual(state.Bundle.Roots.Select(root => root.Thumbprint))) return null;
+            state = new State(read);
+            return null;
+        }
+        catch (IdentityException e)
+        {
+            return e.Message;
+        }
+    }
+
+    private sealed class State(TrustBundle bundle)
+    {
+        public TrustBundle Bundle { get; } = bundle;
+
+        public PeerVerifier Verifier { get; } = new(bundle);
+    }
+}
+
+/// <summary>Notices changed files by name, size and times. A renamed-over file has new times, whatever its content.</summary>
+internal sealed class FileStamps(string folder, params string[] files)
+{
+    private string last = "";
+
+    /// <summary>Has anything changed since the last call?</summary>
+    public bool Changed()
+    {
+        var now = new System.Text.StringBuilder();
+        try
+        {
+            foreach (var file in new DirectoryInfo(folder).EnumerateFiles().OrderBy(file => file.Name, StringComparer.Ordinal)) Add(file);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            now.Append(e.Message);
+        }
+        foreach (var file in files) Add(new FileInfo(file));
+        var text = now.ToString();
+        if (text == last) return false;
+        last = text;
+        return true;
+
+        void Add(FileInfo file)
+        {
+            // The attributes are read once, together.
+            now.Append(file.Name).Append('|').Append(file.Exists ? file.Length : -1).Append('|').Append(file.Exists ? file.LastWriteTimeUtc.Ticks : 0).Append('\n');
+        }
+    }
+}
