@@ -1,1 +1,1 @@
-Console.WriteLine("x");
+return await Florete.Proxy.FlorProgram.RunAsync(args);
