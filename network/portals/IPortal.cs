@@ -29,6 +29,7 @@ public interface IAcceptor
     /// <summary>
     /// Decides about an arriving connection whose caller is proved and allowed by the bounds. Return to accept; throw
     /// <see cref="PortalException"/> to refuse with that error. Bytes may flow only after it returned. Cancelled when the caller gave up.
+    /// Runs outside the turns of the portal's loop; an acceptor that belongs to a loop posts to it.
     /// </summary>
     ValueTask AcceptAsync(PortalConnection connection, CancellationToken cancellationToken);
 }

@@ -34,6 +34,9 @@ public abstract class EventLoop : PipeScheduler
 
     public bool IsInTurn => current == this;
 
+    /// <summary>Where the code of this loop's users runs, so that it never holds up a turn; a virtual loop runs it in its own turns.</summary>
+    public abstract PipeScheduler UserScheduler { get; }
+
     /// <summary>An exception that left a callback. The loop goes on; the owner decides whether the process does.</summary>
     public event Action<Exception>? Faulted;
 

@@ -24,6 +24,8 @@ public sealed class ThreadLoop : EventLoop, IAsyncDisposable
 
     public override TimeProvider WallClock { get; }
 
+    public override System.IO.Pipelines.PipeScheduler UserScheduler => System.IO.Pipelines.PipeScheduler.ThreadPool;
+
     /// <summary>True where <see cref="Watch"/> works.</summary>
     public bool CanWatch => waiter is EpollWaiter;
 

@@ -17,6 +17,8 @@ public sealed class VirtualLoop : EventLoop
 
     public override TimeProvider WallClock => WallClockOverride ?? clock.WallClock;
 
+    public override System.IO.Pipelines.PipeScheduler UserScheduler => this;
+
     /// <summary>Gives this loop a wall clock that runs apart from the others'.</summary>
     public TimeProvider? WallClockOverride { get; set; }
 

@@ -1,0 +1,128 @@
+using Florete.Identities;
+using Florete.Portals;
+using Florete.Quic;
+using Florete.Runtime;
+
+namespace Florete.Layers;
+
+/// <content>Connections that local callers ask for.</content>
+internal sealed partial class TransportEndpoint
+{
+    // A peer that was restarted does not know the connection any more and stays silent; no living one is silent that long.
+    private static readonly TimeSpan LeastSuspicion = TimeSpan.FromSeconds(1);
+
+    /// <summary>Connects; inside a turn. Fails with <see cref="PortalException"/>.</summary>
+    public async Task<PortalConnection> ConnectAsync(
+        HeldIdentity caller, SpiffeId target, ConnectOptions options, CancellationToken cancellationToken)
+    {
+        var deadline = Loop.Now + (options.Timeout ?? ConnectOptions.DefaultTimeout);
+        if (Bounds.MayConnect(caller.Id, target) is { IsAllowed: false } refused)
+        {
+            Counters.Refused++;
+            throw new PortalException(PortalError.Refused, refused.Refusal!);
+        }
+        PortalException? failure = null;
+        foreach (var vertex in Candidates(target, options.Instance))
+        {
+            try
+            {
+                return await ConnectToAsync(new TransportKey(caller.Id, target, vertex, options.Class), caller, options.Mode, deadline, cancellationToken);
+            }
+            catch (PortalException e) when (e.Error is not (PortalError.Refused or PortalError.TargetFailed) && Loop.Now < deadline)
+            {
+                failure = e;
+            }
+        }
+        Counters.Failed++;
+        throw failure ?? NoCandidate(target, options.Instance);
+    }
+
+    /// <summary>A successor for new streams, which vouches for this connection and its elders.</summary>
+    public void Renew(TransportConnection elder)
+    {
+        if (elder.Key is not { } key || elder.Users == 0) return;
+        if (shared.TryGetValue(key, out var current) && current != elder) return;
+        shared.Remove(key);
+        Share(key, elder.Held, elder);
+    }
+
+    private IEnumerable<SpiffeId> Candidates(SpiffeId target, SpiffeId? instance)
+    {
+        var vertices = published.ContainsKey(target) ? directory.VerticesOf(target).Append(Forwarding.Self) : directory.VerticesOf(target);
+        return vertices.Distinct()
+            .Where(v => instance is null || v == instance)
+            .Where(v => Bounds.MayHost(v, target).IsAllowed)
+            .Select(v => (Vertex: v, Quality: Forwarding.QualityTo(v)))
+            .Where(static c => c.Quality is not null)
+            .OrderBy(static c => c.Quality!.Value.MetricMicroseconds)
+            .Select(static c => c.Vertex)
+            .ToArray();
+    }
+
+    private PortalException NoCandidate(SpiffeId target, SpiffeId? instance)
+    {
+        var where = instance is null ? "" : $" at {instance}";
+        return directory.IsKnown(target) || published.ContainsKey(target)
+            ? new PortalException(PortalError.Unreachable, $"{target} is published{where}, but no path leads there now; see 'flor status' for the links.")
+            : new PortalException(PortalError.NotFound, $"Nothing publishes {target}{where}; see 'flor discover' for what is published.");
+    }
+
+    private async Task<PortalConnection> ConnectToAsync(
+        TransportKey key, HeldIdentity caller, ConnectionMode mode, Instant deadline, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            var transport = shared.GetValueOrDefault(key);
+            var isFresh = transport is null;
+            if (transport is { IsOutdated: true })
+            {
+                Renew(transport);
+                transport = shared.GetValueOrDefault(key);
+            }
+            transport ??= Share(key, caller, null);
+            await Promise<TransportConnection>(key, deadline, cancellationToken, transport.WhenReady);
+            var asked = Loop.Now;
+            var patience = isFresh ? deadline : Instant.Min(deadline, asked + Suspicion(transport));
+            try
+            {
+                var stream = await Promise<QuicStream>(key, deadline, cancellationToken, transport.OpenStream);
+                return await Promise<PortalConnection>(key, patience, cancellationToken, p =>
+                {
+                    if (mode == ConnectionMode.Stream) StreamConnection.Call(transport, stream, p);
+                    else DatagramConnection.Call(transport, stream, p);
+                });
+            }
+            catch (PortalException e) when (!isFresh && Loop.Now < deadline
+                && (e.Error is PortalError.Unreachable or PortalError.Closed || (e.Error == PortalError.TimedOut && transport.LastHeard < asked)))
+            {
+                transport.Close(PortalError.Unreachable, $"{key.Instance} has been silent.");
+            }
+        }
+    }
+
+    private static TimeSpan Suspicion(TransportConnection transport) => LeastSuspicion + (4 * transport.SmoothedRoundTrip);
+
+    private TransportConnection Share(TransportKey key, HeldIdentity caller, TransportConnection? elder)
+    {
+        if (connections.Count >= Options.MaxConnections)
+            throw new PortalException(PortalError.LimitReached, $"This vertex has {connections.Count} connections already; it allows {Options.MaxConnections}.");
+        var connection = TransportConnection.Call(this, key, caller);
+        if (elder is not null)
+        {
+            connection.Elders.AddRange(elder.Elders);
+            connection.Elders.Add(elder);
+            elder.Elders.Clear();
+        }
+        shared[key] = connection;
+        Add(connection);
+        return connection;
+    }
+
+    private Task<T> Promise<T>(TransportKey key, Instant deadline, CancellationToken cancellationToken, Action<LoopPromise<T>> ask)
+    {
+        var promise = new LoopPromise<T>(Loop).Within(
+            deadline, () => new PortalException(PortalError.TimedOut, $"{key.Target} at {key.Instance} did not answer in time."), cancellationToken);
+        ask(promise);
+        return promise.Task;
+    }
+}
