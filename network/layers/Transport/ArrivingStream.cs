@@ -57,7 +57,7 @@ internal sealed class ArrivingStream : ITransportStream
         stream.Reset(code);
     }
 
-    public void OnStopSending(ulong code)
+    public void OnStopSending()
     {
     }
 
@@ -101,7 +101,7 @@ internal sealed class ControlStream(TransportConnection transport, QuicStream st
     {
     }
 
-    public void OnStopSending(ulong code)
+    public void OnStopSending()
     {
     }
 

@@ -13,7 +13,7 @@ internal interface ITransportStream
 
     void OnReset(ulong code);
 
-    void OnStopSending(ulong code);
+    void OnStopSending();
 
     /// <summary>The stream is over, in order (null) or with its connection.</summary>
     void OnClosed(Portals.PortalException? reason);

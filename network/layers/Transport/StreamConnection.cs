@@ -131,7 +131,7 @@ internal sealed class StreamConnection : PortalConnection, IDuplexPipe, ITranspo
         End(reason);
     }
 
-    public void OnStopSending(ulong code)
+    public void OnStopSending()
     {
         isOutputEnded = true;
         output.StopReading();

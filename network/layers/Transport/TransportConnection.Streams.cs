@@ -45,7 +45,7 @@ internal sealed partial class TransportConnection
 
     void IQuicHandler.OnStreamReset(QuicStream stream, ulong code) => (stream.UserState as ITransportStream)?.OnReset(code);
 
-    void IQuicHandler.OnStopSending(QuicStream stream, ulong code) => (stream.UserState as ITransportStream)?.OnStopSending(code);
+    void IQuicHandler.OnStopSending(QuicStream stream) => (stream.UserState as ITransportStream)?.OnStopSending();
 
     void IQuicHandler.OnStreamClosed(QuicStream stream, ulong? code) => (stream.UserState as ITransportStream)?.OnClosed(null);
 
