@@ -89,6 +89,13 @@ public sealed partial class Directory : ITurnEnd, IDisposable
     /// <summary>The present instances of a service; empty if there is none.</summary>
     public IReadOnlyList<ServiceInstance> Find(SpiffeId service) => services.Find(service);
 
+    /// <summary>Does any vertex announce the service, reachable or not?</summary>
+    public bool IsAnnounced(SpiffeId service) =>
+        store.Origins.Any(o => o.Services.TryGetValue(service, out var record) && !record.IsWithdrawn);
+
+    /// <summary>Which life of a vertex its record belongs to: greater after every restart. Null: no record of it is held.</summary>
+    public ulong? IncarnationOf(SpiffeId vertex) => store.FindOrigin(vertex)?.VertexRecord?.Version.Incarnation;
+
     /// <summary>Publishes a service at this vertex. The bounds must allow it, or it waits until they do. Renewals of its SVID are followed.</summary>
     public void Announce(HeldIdentity service) => own.Announce(service);
 

@@ -33,12 +33,12 @@ internal sealed class ArrivingStream : ITransportStream
             Refuse(new PortalException(PortalError.ProtocolViolation, $"The stream was refused: {problem}."));
             return;
         }
-        ITransportStream user = kind switch
+        if (kind == StreamKind.Datagrams)
         {
-            StreamKind.Control => new ControlStream(transport, stream),
-            StreamKind.Datagrams => DatagramConnection.Arrived(transport, stream),
-            _ => StreamConnection.Arrived(transport, stream),
-        };
+            Refuse(new PortalException(PortalError.Refused, "This vertex does not take datagram connections."));
+            return;
+        }
+        ITransportStream user = kind == StreamKind.Control ? new ControlStream(transport, stream) : StreamConnection.Arrived(transport, stream);
         stream.UserState = user;
         user.OnData(rest, fin);
     }

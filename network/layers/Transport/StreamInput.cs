@@ -41,7 +41,8 @@ internal sealed class StreamInput : PipeReader
     {
         if (isWriterCompleted) return;
         // Completes at once: the pipe has no threshold of its own, the flow-control window is its bound.
-        _ = pipe.Writer.FlushAsync();
+        var flush = pipe.Writer.FlushAsync();
+        System.Diagnostics.Debug.Assert(flush.IsCompleted, "the pipe has no threshold");
     }
 
     /// <summary>Ends the stream for the reader: in order, or with an error. In turns only.</summary>

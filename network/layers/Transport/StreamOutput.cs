@@ -53,10 +53,10 @@ internal sealed class StreamOutput : PipeWriter, IValueTaskSource<FlushResult>
     public override Memory<byte> GetMemory(int sizeHint = 0)
     {
         ObjectDisposedException.ThrowIf(isWriterCompleted, this);
-        ArgumentOutOfRangeException.ThrowIfGreaterThan(sizeHint, SendChunk.CapacityBytes);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(sizeHint, SendChunkPool.DefaultChunkBytes);
         lock (gate)
         {
-            if (tail is not null && SendChunk.CapacityBytes - tailWritten < Math.Max(sizeHint, UsefulBytes)) Seal();
+            if (tail is not null && SendChunkPool.DefaultChunkBytes - tailWritten < Math.Max(sizeHint, UsefulBytes)) Seal();
             tail ??= chunks.Rent();
             isLent = true;
             return tail.Memory[tailWritten..];
@@ -69,7 +69,7 @@ internal sealed class StreamOutput : PipeWriter, IValueTaskSource<FlushResult>
     {
         lock (gate)
         {
-            ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)bytes, (uint)(SendChunk.CapacityBytes - tailWritten));
+            ArgumentOutOfRangeException.ThrowIfGreaterThan((uint)bytes, (uint)(SendChunkPool.DefaultChunkBytes - tailWritten));
             tailWritten += bytes;
             isLent = false;
         }

@@ -125,6 +125,12 @@ internal sealed partial class TransportConnection : ITurnEnd
         if (users.Remove(user) && users.Count == 0) unusedTimer.Set(Endpoint.Loop.Now + Endpoint.Options.UnusedTimeout);
     }
 
+    public TransportConnectionStatus Status()
+    {
+        var now = Statistics;
+        return new TransportConnectionStatus(Local, Remote, RemoteVertex, IsCaller, Users, now.SmoothedRoundTrip, now.CongestionWindowBytes, sizer.IsLarge);
+    }
+
     /// <summary>Ends the connection and everything on it.</summary>
     public void Close(PortalError error, string reason)
     {

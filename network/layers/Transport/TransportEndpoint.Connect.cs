@@ -15,6 +15,7 @@ internal sealed partial class TransportEndpoint
     public async Task<PortalConnection> ConnectAsync(
         HeldIdentity caller, SpiffeId target, ConnectOptions options, CancellationToken cancellationToken)
     {
+        if (options.Mode != ConnectionMode.Stream) throw new PortalException(PortalError.Refused, "This vertex makes stream connections only.");
         var deadline = Loop.Now + (options.Timeout ?? ConnectOptions.DefaultTimeout);
         if (Bounds.MayConnect(caller.Id, target) is { IsAllowed: false } refused)
         {
@@ -26,7 +27,7 @@ internal sealed partial class TransportEndpoint
         {
             try
             {
-                return await ConnectToAsync(new TransportKey(caller.Id, target, vertex, options.Class), caller, options.Mode, deadline, cancellationToken);
+                return await ConnectToAsync(new TransportKey(caller.Id, target, vertex, options.Class), caller, deadline, cancellationToken);
             }
             catch (PortalException e) when (e.Error is not (PortalError.Refused or PortalError.TargetFailed) && Loop.Now < deadline)
             {
@@ -37,6 +38,10 @@ internal sealed partial class TransportEndpoint
         throw failure ?? NoCandidate(target, options.Instance);
     }
 
+    /// <summary>The vertex that a connection to the target would go to.</summary>
+    /// <exception cref="PortalException">There is none, or no way to it.</exception>
+    public SpiffeId Nearest(SpiffeId target) => Candidates(target, null).FirstOrDefault() ?? throw NoCandidate(target, null);
+
     /// <summary>A successor for new streams, which vouches for this connection and its elders.</summary>
     public void Renew(TransportConnection elder)
     {
@@ -46,7 +51,7 @@ internal sealed partial class TransportEndpoint
         Share(key, elder.Held, elder);
     }
 
-    private IEnumerable<SpiffeId> Candidates(SpiffeId target, SpiffeId? instance)
+    private SpiffeId[] Candidates(SpiffeId target, SpiffeId? instance)
     {
         var vertices = published.ContainsKey(target) ? directory.VerticesOf(target).Append(Forwarding.Self) : directory.VerticesOf(target);
         return vertices.Distinct()
@@ -68,7 +73,7 @@ internal sealed partial class TransportEndpoint
     }
 
     private async Task<PortalConnection> ConnectToAsync(
-        TransportKey key, HeldIdentity caller, ConnectionMode mode, Instant deadline, CancellationToken cancellationToken)
+        TransportKey key, HeldIdentity caller, Instant deadline, CancellationToken cancellationToken)
     {
         while (true)
         {
@@ -80,17 +85,13 @@ internal sealed partial class TransportEndpoint
                 transport = shared.GetValueOrDefault(key);
             }
             transport ??= Share(key, caller, null);
-            await Promise<TransportConnection>(key, deadline, cancellationToken, transport.WhenReady);
+            await Promise<TransportConnection>(key, deadline, transport.WhenReady, cancellationToken);
             var asked = Loop.Now;
             var patience = isFresh ? deadline : Instant.Min(deadline, asked + Suspicion(transport));
             try
             {
-                var stream = await Promise<QuicStream>(key, deadline, cancellationToken, transport.OpenStream);
-                return await Promise<PortalConnection>(key, patience, cancellationToken, p =>
-                {
-                    if (mode == ConnectionMode.Stream) StreamConnection.Call(transport, stream, p);
-                    else DatagramConnection.Call(transport, stream, p);
-                });
+                var stream = await Promise<QuicStream>(key, deadline, transport.OpenStream, cancellationToken);
+                return await Promise<PortalConnection>(key, patience, p => StreamConnection.Call(transport, stream, p), cancellationToken);
             }
             catch (PortalException e) when (!isFresh && Loop.Now < deadline
                 && (e.Error is PortalError.Unreachable or PortalError.Closed || (e.Error == PortalError.TimedOut && transport.LastHeard < asked)))
@@ -118,7 +119,7 @@ internal sealed partial class TransportEndpoint
         return connection;
     }
 
-    private Task<T> Promise<T>(TransportKey key, Instant deadline, CancellationToken cancellationToken, Action<LoopPromise<T>> ask)
+    private Task<T> Promise<T>(TransportKey key, Instant deadline, Action<LoopPromise<T>> ask, CancellationToken cancellationToken)
     {
         var promise = new LoopPromise<T>(Loop).Within(
             deadline, () => new PortalException(PortalError.TimedOut, $"{key.Target} at {key.Instance} did not answer in time."), cancellationToken);

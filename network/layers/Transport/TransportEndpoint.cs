@@ -149,6 +149,21 @@ internal sealed partial class TransportEndpoint : ILocalReceiver, IDisposable
         }
     }
 
+    public TransportStatus Status() => new(
+        [.. published.Keys],
+        [.. connections.Select(static c => c.Status())],
+        new Dictionary<string, long>
+        {
+            ["opened"] = Counters.Opened,
+            ["accepted"] = Counters.Accepted,
+            ["failed"] = Counters.Failed,
+            ["refused"] = Counters.Refused,
+            ["unproved"] = Counters.Unproved,
+            ["strays"] = Counters.Strays,
+            ["overLimit"] = Counters.OverLimit,
+            ["malformed"] = Counters.Malformed,
+        });
+
     public void Dispose()
     {
         Bounds.Changed -= OnBoundsChanged;
