@@ -1,4 +1,5 @@
 using Florete.EndToEnd.Tests.Harness;
+using Florete.Portals;
 using Xunit.Abstractions;
 
 namespace Florete.EndToEnd.Tests;
@@ -49,6 +50,27 @@ public sealed class RefusalTests(ITestOutputHelper output)
             "--listen", $"0.0.0.0:{Cluster.Port}", "--link", "a")).Succeeded();
         await cluster.SignBoundsAsync(version: 101);
         await RefusedLinkAsync(cluster, "identity", "expected", "vertex/d");
+    }
+
+    [Fact]
+    public async Task A_workload_s_SVID_forms_no_link()
+    {
+        await using var lab = await Lab.OpenAsync(output);
+        var cluster = await Cluster.PrepareAsync(lab, Pair);
+        var (a, b) = (cluster["a"], cluster["b"]);
+        await cluster.IssueAsync(b, "workload/thief", TimeSpan.FromHours(1));
+        cluster.Run(a);
+        await Eventually.HoldsAsync("a answers", async () => Status.LinksUp(await a.StatusAsync()) == 0, () => a.Process!.Log);
+        var refused = await Impostor.DialAsync(b, "workload/thief", "a", $"{cluster.CableOf("a", "b").LeftAddress}:{Cluster.Port}");
+        Assert.Equal(PortalError.Refused, refused?.Error);
+        await Eventually.HoldsAsync(
+            "a has counted it",
+            async () =>
+            {
+                var status = await a.StatusAsync();
+                return Status.Refusals(status) > 0 && (status.GetRawText() + a.Process!.Log).Contains("not a vertex", StringComparison.Ordinal);
+            },
+            () => a.Process!.Log);
     }
 
     [Fact]
