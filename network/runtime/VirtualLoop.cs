@@ -47,6 +47,9 @@ public sealed class VirtualLoop : EventLoop
 /// <summary>The clock that virtual loops share. Not thread-safe: everything runs on the caller's thread.</summary>
 public sealed class VirtualClock
 {
+    // Far more than any burst of packets needs.
+    private const int MaxTurnsAtOnce = 100_000;
+
     private readonly List<VirtualLoop> loops = [];
 
     public VirtualClock(DateTimeOffset? start = null) => WallClock = new VirtualWallClock(this, start ?? new DateTimeOffset(2026, 1, 1, 0, 0, 0, TimeSpan.Zero));
@@ -60,10 +63,13 @@ public sealed class VirtualClock
     public bool RunUntil(Func<bool> condition, TimeSpan limit)
     {
         var end = Now + limit;
+        var turnsAtOnce = 0;
         while (true)
         {
             if (condition()) return true;
             var due = NextDue();
+            turnsAtOnce = due > Now ? 0 : turnsAtOnce + 1;
+            if (turnsAtOnce > MaxTurnsAtOnce) throw new InvalidOperationException($"Time stands still: {turnsAtOnce} turns at {Now}; something asks to be called again at once, for ever.");
             if (due > end)
             {
                 Now = end;

@@ -1,0 +1,151 @@
+using System.Net;
+using Florete.Identities;
+using Florete.Links;
+using Florete.Portals;
+using Florete.Runtime;
+using Florete.Simulation;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Florete.Layers.Tests.Transport;
+
+/// <summary>Whole vertices over simulated <c>udp</c> links, in virtual time: a, b, c, … in a line or a ring.</summary>
+internal sealed class Mesh : IDisposable
+{
+    private readonly List<Member> members = [];
+
+    public Mesh(int count, bool isRing = false, int seed = 1, PathProperties? path = null)
+    {
+        Authority = CertificateAuthority.Create("home", Clock.WallClock.GetUtcNow());
+        Network = new SimulatedNetwork(seed);
+        if (path is not null) Network.SetAll(path);
+        var names = Enumerable.Range(0, count).Select(static i => ((char)('a' + i)).ToString()).ToArray();
+        for (var i = 0; i < count; i++)
+        {
+            // Each dials the one before; in a ring the last one dials the first as well.
+            List<int> neighbours = i > 0 ? [i - 1] : [];
+            if (isRing && i == count - 1) neighbours.Add(0);
+            members.Add(new Member(this, names[i], Address(i), [.. neighbours.Select(n => (names[n], Address(n)))]));
+        }
+    }
+
+    public VirtualClock Clock { get; } = new();
+
+    public SimulatedNetwork Network { get; }
+
+    public CertificateAuthority Authority { get; }
+
+    public OpenBounds Bounds { get; } = new();
+
+    public Member this[int index] => members[index];
+
+    public static string Address(int index) => $"10.0.0.{index + 1}:7000";
+
+    public HeldIdentity Hold(IdentityKind kind, string name, TimeSpan? life = null) =>
+        new(Authority.Issue(SpiffeId.Of("home", kind, name), life ?? TimeSpan.FromHours(24), Clock.WallClock.GetUtcNow()));
+
+    /// <summary>Runs virtual time until the task is done, and returns its result or throws its error.</summary>
+    public T Wait<T>(Task<T> task, int seconds = 60)
+    {
+        Clock.RunUntil(() => task.IsCompleted, TimeSpan.FromSeconds(seconds));
+        Assert.True(task.IsCompleted, "Not done in time.");
+        return task.GetAwaiter().GetResult();
+    }
+
+    public void WaitFor(Func<bool> condition, int seconds = 60) =>
+        Assert.True(Clock.RunUntil(condition, TimeSpan.FromSeconds(seconds)), "The condition did not come to hold.");
+
+    public void Cut(int one, int other, bool isCut = true)
+    {
+        Network.Cut(members[one].Socket.Local, members[other].Socket.Local, isCut);
+        Network.Cut(members[other].Socket.Local, members[one].Socket.Local, isCut);
+    }
+
+    public void Dispose()
+    {
+        foreach (var member in members) Assert.Empty(member.Faults);
+        Authority.Dispose();
+    }
+}
+
+internal sealed class Member
+{
+    public Member(Mesh mesh, string name, string address, (string Name, string Address)[] neighbours)
+    {
+        Mesh = mesh;
+        Loop = new VirtualLoop(mesh.Clock);
+        Loop.Faulted += Faults.Add;
+        Socket = mesh.Network.Open(Loop, address);
+        var identity = mesh.Hold(IdentityKind.Vertex, name);
+        var verifier = new PeerVerifier(TrustBundle.Of(mesh.Authority.Root));
+        var links = new UdpLinkPortal(
+            Loop, Pool, Socket,
+            new UdpLinkOptions { Neighbours = [.. neighbours.Select(n => new UdpNeighbour(Id(n.Name), [IPEndPoint.Parse(n.Address)]))] },
+            new LinkTrust(mesh.Authority.ClusterIdentity, verifier, mesh.Bounds));
+        Vertex = mesh.Wait(LayerVertex.StartAsync(
+            new LayerVertexOptions(), Loop, Pool, identity, [new Underlay("udp", links, [.. neighbours.Select(n => Id(n.Name))])],
+            verifier, mesh.Bounds, null, NullLoggerFactory.Instance));
+    }
+
+    public Mesh Mesh { get; }
+
+    public VirtualLoop Loop { get; }
+
+    public PacketPool Pool { get; } = new();
+
+    public SimulatedSocket Socket { get; }
+
+    public LayerVertex Vertex { get; }
+
+    public List<Exception> Faults { get; } = [];
+
+    public static SpiffeId Id(string name) => SpiffeId.Of("home", IdentityKind.Vertex, name);
+
+    /// <summary>Runs a program of this node in its loop, in virtual time, and returns its result.</summary>
+    public T Run<T>(Func<Task<T>> program, int seconds = 60) => Mesh.Wait(Loop.RunAsync(program), seconds);
+
+    public IAsyncDisposable Publish(HeldIdentity identity, Func<PortalConnection, Task> serve) =>
+        Run(async () => await Vertex.PublishAsync(identity, new Program(Loop, serve)));
+
+    public PortalConnection Connect(HeldIdentity caller, SpiffeId target, int seconds = 60) =>
+        Run(async () => await Vertex.ConnectAsync(caller, target, ConnectOptions.Default), seconds);
+
+    /// <summary>Waits until the service can be found from here.</summary>
+    public void Discover(SpiffeId service)
+    {
+        for (var tries = 0; tries < 1000; tries++)
+        {
+            if (Mesh.Wait(Vertex.StatusAsync()).Services.Any(s => s.Service == service)) return;
+            Mesh.Clock.Run(TimeSpan.FromMilliseconds(20));
+        }
+        Assert.Fail($"{service} was not found from {Vertex.Id}.");
+    }
+
+    private sealed class Program(EventLoop loop, Func<PortalConnection, Task> serve) : IAcceptor
+    {
+        public ValueTask AcceptAsync(PortalConnection connection, CancellationToken cancellationToken)
+        {
+            loop.Post(() => _ = serve(connection));
+            return ValueTask.CompletedTask;
+        }
+    }
+}
+
+internal sealed class OpenBounds : IBounds
+{
+    public event Action? Changed;
+
+    public Func<SpiffeId, SpiffeId, bool> Connects { get; set; } = static (_, _) => true;
+
+    public void Narrow(Func<SpiffeId, SpiffeId, bool> connects)
+    {
+        Connects = connects;
+        Changed?.Invoke();
+    }
+
+    public Verdict MayLink(SpiffeId vertex, SpiffeId neighbour) => Verdict.Allowed;
+
+    public Verdict MayConnect(SpiffeId caller, SpiffeId target) =>
+        Connects(caller, target) ? Verdict.Allowed : Verdict.Refused($"no rule lets {caller} connect to {target}");
+
+    public Verdict MayHost(SpiffeId vertex, SpiffeId identity) => Verdict.Allowed;
+}
