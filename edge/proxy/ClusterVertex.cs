@@ -37,9 +37,11 @@ public delegate Task<IClusterVertex> VertexFactory(VertexParts parts, Cancellati
 /// <summary>The network as this vertex sees it.</summary>
 /// <param name="Links">Configured and arriving links.</param>
 /// <param name="NextHops">How other vertices are reached.</param>
+/// <param name="Services">What is published where, as far as it can be reached.</param>
 /// <param name="Counters">By name: packets forwarded, dropped by reason, …</param>
 public sealed record VertexReport(
-    IReadOnlyList<LinkReport> Links, IReadOnlyList<NextHopReport> NextHops, IReadOnlyDictionary<string, long> Counters);
+    IReadOnlyList<LinkReport> Links, IReadOnlyList<NextHopReport> NextHops, IReadOnlyList<ServiceReport> Services,
+    IReadOnlyDictionary<string, long> Counters);
 
 /// <param name="Neighbour">Path of the neighbour's identity: vertex/b.</param>
 /// <param name="State">up, down, connecting.</param>
@@ -47,16 +49,22 @@ public sealed record VertexReport(
 /// <param name="RoundTripMicroseconds">Null: not measured.</param>
 /// <param name="Loss">0 to 1.</param>
 /// <param name="CapacityBitsPerSecond">Null: unknown.</param>
+/// <param name="Downs">How often it went down since the start.</param>
 /// <param name="Reason">Why it is not up, with the remedy if there is one.</param>
 public sealed record LinkReport(
-    string Neighbour, string State, string? Address, long? RoundTripMicroseconds, double Loss, long? CapacityBitsPerSecond, string? Reason);
+    string Neighbour, string State, string? Address, long? RoundTripMicroseconds, double Loss, long? CapacityBitsPerSecond, long Downs, string? Reason);
 
 /// <param name="Vertex">The destination.</param>
 /// <param name="Via">The neighbours that packets to it leave by.</param>
-/// <param name="Backup">The neighbour that takes over, if any.</param>
+/// <param name="Backup">The way when the next hop is lost, for people; null: none.</param>
 /// <param name="MetricMicroseconds">Cost of the best path.</param>
 public sealed record NextHopReport(string Vertex, IReadOnlyList<string> Via, string? Backup, long MetricMicroseconds);
 
+/// <param name="Name">Path of the identity: service/hello.</param>
+/// <param name="Vertices">Paths of the vertices that publish it.</param>
+public sealed record ServiceReport(string Name, IReadOnlyList<string> Vertices);
+
+/// <param name="Outcome">passed, reached, unreachable, timedOut.</param>
 /// <param name="Vertex">Who answered; null: nobody did.</param>
 /// <param name="RoundTripMicroseconds">Null: nobody did.</param>
-public sealed record TraceHop(string? Vertex, long? RoundTripMicroseconds);
+public sealed record TraceHop(string Outcome, string? Vertex, long? RoundTripMicroseconds);

@@ -1,34 +1,24 @@
 using System.CommandLine;
-using Florete.Proxy.Configuration;
+using Florete.Proxy.Commands;
 
 namespace Florete.Proxy;
 
 /// <summary>The command line of flor.</summary>
 public static class FlorProgram
 {
-    /// <summary>Runs one command; its exit code is 0 on success and 1 on failure.</summary>
+    /// <summary>Runs one command. Ends with 0: done; 1: it could not be done; 2: it was asked wrongly.</summary>
     /// <param name="args">As given by the shell.</param>
-    public static Task<int> RunAsync(string[] args)
+    public static async Task<int> RunAsync(string[] args)
     {
-        var root = new RootCommand("flor: the data plane of a Florete node.") { CheckCommand() };
-        return root.Parse(args).InvokeAsync();
-    }
-
-    private static Option<FileInfo> ConfigOption() => new("--config") { Description = "The node's configuration, flor.yaml.", Required = true };
-
-    private static Command CheckCommand()
-    {
-        var config = ConfigOption();
-        var command = new Command("check", "Validates a configuration and starts nothing.") { config };
-        command.SetAction(parsed =>
+        var root = new RootCommand("flor: the data plane of a Florete node.") { RunCommand.Create(), CheckCommand.Create() };
+        var parsed = root.Parse(args);
+        if (parsed.Errors.Count > 0)
         {
-            var file = parsed.GetRequiredValue(config).FullName;
-            var configuration = ConfigurationFile.Load(file, out var problems);
-            foreach (var problem in problems) Console.Error.WriteLine(problem);
-            if (configuration is null) return 1;
-            Console.WriteLine($"{file}: it is valid.");
-            return 0;
-        });
-        return command;
+            // The last is the most specific: a word that is not understood follows the command that is missed because of it.
+            await Console.Error.WriteLineAsync($"flor: {parsed.Errors[^1].Message}\n  See: flor --help").ConfigureAwait(false);
+            return 2;
+        }
+        // The node handles its own signals.
+        return await parsed.InvokeAsync(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null }).ConfigureAwait(false);
     }
 }
