@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using Florete.Proxy.Control;
 using Florete.Identities;
 using Florete.Portals;
 using Florete.Proxy.Configuration;
@@ -18,6 +19,7 @@ internal sealed partial class FlorNode : IAsyncDisposable
     private readonly NodeOutbounds outbounds;
     private readonly ILogger logger;
     private readonly SemaphoreSlim reloading = new(1);
+    private ControlServer? control;
 
     private FlorNode(
         FlorConfiguration configuration, NodeMaterials materials, IClusterVertex vertex, EdgeConnections connections, NodeInbounds inbounds,
@@ -57,6 +59,7 @@ internal sealed partial class FlorNode : IAsyncDisposable
         var found = Check(configuration, materials);
         outbounds.Check(configuration, found);
         var prepared = inbounds.Prepare(configuration, found);
+        var controlSocket = BindControl(configuration, found);
         try
         {
             if (found.Count > 0) throw new StartupException(found);
@@ -65,6 +68,7 @@ internal sealed partial class FlorNode : IAsyncDisposable
             await outbounds.ApplyAsync(configuration, vertex.Portal, cancellationToken).ConfigureAwait(false);
             await inbounds.ApplyAsync(prepared, vertex.Portal).ConfigureAwait(false);
             var node = new FlorNode(configuration, materials, vertex, connections, inbounds, outbounds, logger);
+            node.control = new ControlServer(configuration.ControlSocket, controlSocket!, new ControlCommands(node), logs.CreateLogger("Florete.Control"));
             parts.Release();
             node.Runs(configuration.Vertex);
             return node;
@@ -72,6 +76,7 @@ internal sealed partial class FlorNode : IAsyncDisposable
         catch (Exception e)
         {
             prepared.Discard();
+            controlSocket?.Dispose();
             if (e is PortalException or ArgumentException or IOException or UnauthorizedAccessException or SocketException or System.ComponentModel.Win32Exception)
             {
                 throw new StartupException([$"{configuration.File}: {e.Message}"]);
@@ -100,6 +105,7 @@ internal sealed partial class FlorNode : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        if (control is not null) await control.DisposeAsync().ConfigureAwait(false);
         await inbounds.DisposeAsync().ConfigureAwait(false);
         await outbounds.DisposeAsync().ConfigureAwait(false);
         await vertex.DisposeAsync().ConfigureAwait(false);
@@ -126,6 +132,19 @@ internal sealed partial class FlorNode : IAsyncDisposable
         }
         if (configuration.Metrics is not null) problems.Add($"{configuration.File}: metrics: this version of flor serves its counters by the control socket only (flor status); remove it.");
         return problems;
+    }
+
+    private static Socket? BindControl(FlorConfiguration configuration, List<string> problems)
+    {
+        try
+        {
+            return ControlServer.Bind(configuration.ControlSocket);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            problems.Add($"{configuration.File}: control: {e.Message}");
+            return null;
+        }
     }
 
     private async Task<IReadOnlyList<string>> ApplyAsync(CancellationToken cancellationToken)

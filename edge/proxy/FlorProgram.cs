@@ -11,6 +11,7 @@ public static class FlorProgram
     public static async Task<int> RunAsync(string[] args)
     {
         var root = new RootCommand("flor: the data plane of a Florete node.") { RunCommand.Create(), CheckCommand.Create() };
+        foreach (var command in AskCommands.Create()) root.Add(command);
         var parsed = root.Parse(args);
         if (parsed.Errors.Count > 0)
         {

@@ -1,0 +1,73 @@
+using System.Runtime.CompilerServices;
+using Florete.Identities;
+using Florete.Portals;
+
+namespace Florete.Proxy.Control;
+
+/// <summary>What the control socket lets its owner ask of a node.</summary>
+internal sealed class ControlCommands(FlorNode node)
+{
+    /// <summary>The answers to a request, at least one.</summary>
+    public async IAsyncEnumerable<ControlAnswer> AnswerAsync(ControlRequest request, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        switch (request.Command)
+        {
+            case "status":
+                yield return New() with { Status = await StatusAsync(cancellationToken).ConfigureAwait(false) };
+                break;
+            case "trace":
+                yield return await TraceAsync(request.Target!, cancellationToken).ConfigureAwait(false);
+                break;
+            case "reload":
+                yield return New() with { Problems = await node.ReloadAsync(cancellationToken).ConfigureAwait(false) };
+                break;
+            case "discover" when request.Watch:
+                await foreach (var change in node.Vertex.Portal.DiscoverAsync(ServiceQuery.All, watch: true, cancellationToken).ConfigureAwait(false))
+                {
+                    yield return New() with { Change = new DiscoveredChange(change.Service.Path, change.Vertex.Path, change.IsPresent) };
+                }
+                break;
+            case "discover":
+                var report = await node.Vertex.ReportAsync(cancellationToken).ConfigureAwait(false);
+                yield return New() with { Services = report.Services };
+                break;
+            default:
+                yield return ControlAnswer.Failed("The command is unknown.");
+                break;
+        }
+    }
+
+    private static ControlAnswer New() => new(ControlProtocol.Version);
+
+    private async Task<StatusReport> StatusAsync(CancellationToken cancellationToken)
+    {
+        var vertex = await node.Vertex.ReportAsync(cancellationToken).ConfigureAwait(false);
+        var (configuration, connections) = (node.Configuration, node.Connections);
+        return new StatusReport(
+            configuration.Vertex.Path, configuration.Cluster, Environment.ProcessId, node.Started, node.Materials.Bounds.Current.Version,
+            [.. node.Materials.Identities.OrderBy(identity => identity.Id).Select(identity => new IdentityReport(identity.Id.Path, identity.Current.NotAfter))],
+            vertex.Links, vertex.NextHops, vertex.Services,
+            [.. node.Inbounds.Listening.Select(inbound => new InboundReport(
+                inbound.Local.ToString()!, inbound.Configuration.As.Path, inbound.Configuration.Forward?.Target.Path))],
+            [.. node.Outbounds.Published.Select(outbound => new OutboundReport(outbound.Service.Path, outbound.Target.ToString()!))],
+            new ConnectionsReport(connections.Count, connections.Opened, connections.Bytes.FromPrograms, connections.Bytes.ToPrograms),
+            vertex.Counters);
+    }
+
+    private async Task<ControlAnswer> TraceAsync(string name, CancellationToken cancellationToken)
+    {
+        var cluster = node.Configuration.Cluster;
+        var isKnown = name.Contains('/', StringComparison.Ordinal)
+            ? IdentityKinds.TryParsePath(name, cluster, out var target, out var error)
+            : MeshName.TryParse(name, cluster, out target, out error);
+        if (!isKnown) return ControlAnswer.Failed($"{error}");
+        try
+        {
+            return New() with { Hops = await node.Vertex.TraceAsync(target!, cancellationToken).ConfigureAwait(false) };
+        }
+        catch (PortalException e)
+        {
+            return ControlAnswer.Failed(e.Message);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Florete.Proxy.Control;
+
+/// <summary>One line to the control socket (docs/protocols/control-socket.md).</summary>
+/// <param name="Version">1.</param>
+/// <param name="Command">status, trace, discover, reload.</param>
+/// <param name="Target">Of trace: a name.</param>
+/// <param name="Watch">Of discover: go on with every change.</param>
+internal sealed record ControlRequest(int Version, string? Command, string? Target = null, bool Watch = false);
+
+/// <summary>One line back. Exactly one of the results, or the error, is there.</summary>
+internal sealed record ControlAnswer(int Version)
+{
+    /// <summary>For people: what is wrong and what to do.</summary>
+    public string? Error { get; init; }
+
+    public StatusReport? Status { get; init; }
+
+    public IReadOnlyList<TraceHop>? Hops { get; init; }
+
+    public IReadOnlyList<ServiceReport>? Services { get; init; }
+
+    public DiscoveredChange? Change { get; init; }
+
+    /// <summary>Of reload: what keeps the files from being applied; empty when they are in force.</summary>
+    public IReadOnlyList<string>? Problems { get; init; }
+
+    public static ControlAnswer Failed(string error) => new(ControlProtocol.Version) { Error = error };
+}
+
+/// <param name="Name">Path of the identity.</param>
+/// <param name="Vertex">Path of the vertex.</param>
+/// <param name="IsPresent">False: withdrawn, or not reachable.</param>
+internal sealed record DiscoveredChange(string Name, string Vertex, bool IsPresent);
+
+/// <summary>A node at one moment.</summary>
+internal sealed record StatusReport(
+    string Node, string Cluster, int ProcessId, DateTimeOffset Started, long BoundsVersion, IReadOnlyList<IdentityReport> Identities,
+    IReadOnlyList<LinkReport> Links, IReadOnlyList<NextHopReport> NextHops, IReadOnlyList<ServiceReport> Services,
+    IReadOnlyList<InboundReport> Inbounds, IReadOnlyList<OutboundReport> Outbounds, ConnectionsReport Connections,
+    IReadOnlyDictionary<string, long> Counters);
+
+/// <param name="Name">Path.</param>
+/// <param name="NotAfter">When its SVID expires.</param>
+internal sealed record IdentityReport(string Name, DateTimeOffset NotAfter);
+
+internal sealed record InboundReport(string Listen, string As, string? ForwardTo);
+
+internal sealed record OutboundReport(string Service, string Target);
+
+/// <param name="Count">Open now.</param>
+/// <param name="Opened">Since the start.</param>
+/// <param name="BytesFromPrograms">Into the mesh.</param>
+/// <param name="BytesToPrograms">Out of the mesh.</param>
+internal sealed record ConnectionsReport(int Count, long Opened, long BytesFromPrograms, long BytesToPrograms);
+
+/// <summary>Generated, so that answering costs no reflection at the first request.</summary>
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull, MaxDepth = 8)]
+[JsonSerializable(typeof(ControlRequest))]
+[JsonSerializable(typeof(ControlAnswer))]
+internal sealed partial class ControlJson : JsonSerializerContext;
+
+internal static class ControlProtocol
+{
+    public const int Version = 1;
+
+    /// <summary>A request is a few words and one name.</summary>
+    public const int MaxRequestBytes = 4096;
+
+    /// <summary>Status of a large cluster: 10 000 services of some 200 bytes.</summary>
+    public const int MaxAnswerBytes = 16 * 1024 * 1024;
+
+    /// <summary>Reads one line of a request; never throws.</summary>
+    /// <param name="line">Without its end.</param>
+    /// <param name="request">Of a known version, when true.</param>
+    /// <param name="error">What is wrong with it, when false.</param>
+    public static bool TryParse(ReadOnlySpan<byte> line, out ControlRequest? request, out string? error)
+    {
+        (request, error) = (null, null);
+        try
+        {
+            request = JsonSerializer.Deserialize(line, ControlJson.Default.ControlRequest);
+        }
+        catch (JsonException)
+        {
+            error = "The request is no JSON object with version and command; send {\"version\":1,\"command\":\"status\"}.";
+            return false;
+        }
+        if (request is null) error = "The request is null; send {\"version\":1,\"command\":\"status\"}.";
+        else if (request.Version != Version) error = $"The request has version {request.Version}, and this flor speaks version {Version}; use the flor program of this node's version.";
+        else if (request.Command is not ("status" or "trace" or "discover" or "reload")) error = "The command is none of status, trace, discover, reload.";
+        else if (request.Command == "trace" && string.IsNullOrEmpty(request.Target)) error = "trace needs a target; send \"target\":\"hello.rete\".";
+        if (error is not null) request = null;
+        return error is null;
+    }
+}
