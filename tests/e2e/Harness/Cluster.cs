@@ -235,7 +235,7 @@ public sealed class Cluster
             text.AppendLine(CultureInfo.InvariantCulture, $"  - {{proxy: 127.0.0.1:{Plan.ProxyPort}, as: user/alice, sharedByThisMachine: true}}");
             foreach (var (port, service) in Plan.Forwards)
             {
-                text.AppendLine(CultureInfo.InvariantCulture, $"  - {{forward: 127.0.0.1:{port}, to: {service}, as: user/alice, sharedByThisMachine: true}}");
+                text.AppendLine(CultureInfo.InvariantCulture, $"  - {{forward: 127.0.0.1:{port}, to: {service}.rete, as: user/alice, sharedByThisMachine: true}}");
             }
         }
 
