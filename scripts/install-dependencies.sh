@@ -86,7 +86,8 @@ as_root() {
 origin_of() {
   local f
   for f in /etc/apt/sources.list.d/*.sources; do
-    [ -r "$f" ] && awk -v suite="$1" '
+    [ -r "$f" ] || continue
+    awk -v suite="$1" '
       function done_stanza(   i, n, w, hit) {
         n = split(field["suites"], w, " "); hit = 0
         for (i = 1; i <= n; i++) if (w[i] == suite) hit = 1
@@ -103,7 +104,8 @@ origin_of() {
       END { done_stanza() }' "$f"
   done
   for f in /etc/apt/sources.list /etc/apt/sources.list.d/*.list; do
-    [ -r "$f" ] && awk -v suite="$1" '
+    [ -r "$f" ] || continue
+    awk -v suite="$1" '
       $1 != "deb" { next }
       {
         options = ""; line = $0
