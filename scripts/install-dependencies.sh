@@ -139,6 +139,9 @@ fi
 echo "installing ${missing[*]}" >&2
 as_root apt-get update -q >&2 || echo "apt-get update failed for some source; going on with what is known" >&2
 
+# From trixie on the client of Docker is a package of its own.
+if [ "$purpose" = test ] && ! command -v docker >/dev/null && apt-cache show docker-cli >/dev/null 2>&1; then missing+=(docker-cli); fi
+
 # Tools are wanted, not the services that some of them would start on this machine.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e $policy ]; then
