@@ -12,15 +12,21 @@ internal sealed class Dialer(IPortal portal, HeldIdentity caller, EdgeConnection
 
     /// <summary>Connects to a name that a person or program wrote.</summary>
     /// <exception cref="PortalException">The name is none of the mesh, or the mesh refuses; the message names the remedy.</exception>
-    public ValueTask<PortalConnection> ConnectAsync(string host, CancellationToken cancellationToken)
+    public ValueTask<PortalConnection> ConnectAsync(string host, CancellationToken cancellationToken) =>
+        ConnectToAsync(host, ConnectOptions.Default, cancellationToken);
+
+    /// <summary>Connects to a name or a SPIFFE ID.</summary>
+    /// <exception cref="PortalException">The name is none of the mesh, or the mesh refuses; the message names the remedy.</exception>
+    public ValueTask<PortalConnection> ConnectToAsync(string host, ConnectOptions options, CancellationToken cancellationToken)
     {
+        if (SpiffeId.TryParse(host, out var id, out _)) return ConnectAsync(id, options, cancellationToken);
         if (!MeshName.IsMeshName(host))
         {
             throw new PortalException(
                 PortalError.Refused, $"This proxy reaches names that end in .{MeshName.Suffix}; '{Shown(host)}' does not. Exclude it from the proxy (no_proxy).");
         }
         if (!MeshName.TryParse(host, caller.Id.Cluster, out var target, out var error)) throw new PortalException(PortalError.NotFound, Shown(error));
-        return ConnectAsync(target, ConnectOptions.Default, cancellationToken);
+        return ConnectAsync(target, options, cancellationToken);
     }
 
     /// <exception cref="PortalException">The mesh refuses; the message names the remedy.</exception>

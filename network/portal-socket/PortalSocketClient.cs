@@ -1,0 +1,122 @@
+using System.Net.Sockets;
+using System.Runtime.CompilerServices;
+using Florete.Identities;
+using Florete.Portals;
+
+namespace Florete.PortalSocket;
+
+/// <summary>
+/// The portal as a program on a node has it: through its portal socket, as that socket's one identity, whose key stays in flor. The
+/// same operations as <see cref="IPortal"/>, without an identity to hold. Thread-safe.
+/// </summary>
+/// <param name="path">The socket, as in the node's configuration (<c>portals:</c>).</param>
+public sealed class PortalSocketClient(string path)
+{
+    public string Path => path;
+
+    /// <summary>Connects to an identity; completes when it has accepted.</summary>
+    /// <exception cref="PortalException">As <see cref="IPortal.ConnectAsync"/>; Unreachable also when flor does not run.</exception>
+    public Task<PortalConnection> ConnectAsync(SpiffeId target, ConnectOptions? options = null, CancellationToken cancellationToken = default) =>
+        ConnectAsync(target.ToString(), options, cancellationToken);
+
+    /// <summary>Connects to a name: <c>hello.rete</c>.</summary>
+    /// <exception cref="PortalException">As <see cref="IPortal.ConnectAsync"/>; Unreachable also when flor does not run.</exception>
+    public async Task<PortalConnection> ConnectAsync(string name, ConnectOptions? options = null, CancellationToken cancellationToken = default)
+    {
+        var (frames, ends) = await AskAsync(PortalFrameWriter.Connect(name, options ?? ConnectOptions.Default), cancellationToken).ConfigureAwait(false);
+        return Stream(frames, ends);
+    }
+
+    /// <summary>
+    /// Publishes the socket's identity. Connections go to the acceptor, one call each, at the same time. Disposing withdraws it;
+    /// <see cref="PortalPublication.Ended"/> completes when flor ended it, and then the caller publishes again, backing off.
+    /// </summary>
+    /// <exception cref="PortalException">Refused by the bounds, or flor does not run.</exception>
+    public async Task<PortalPublication> PublishAsync(IAcceptor acceptor, CancellationToken cancellationToken = default)
+    {
+        var (frames, _) = await AskAsync(PortalFrameWriter.Publish(), cancellationToken).ConfigureAwait(false);
+        return new PortalPublication(this, frames, acceptor);
+    }
+
+    /// <summary>What is published now, then, if <paramref name="watch"/>, every change until cancelled.</summary>
+    /// <exception cref="PortalException">Flor does not run, or it stopped.</exception>
+    public async IAsyncEnumerable<ServiceChange> DiscoverAsync(
+        ServiceQuery query, bool watch, [EnumeratorCancellation] CancellationToken cancellationToken = default)
+    {
+        var (frames, _) = await AskAsync(PortalFrameWriter.Discover(query, watch), cancellationToken).ConfigureAwait(false);
+        using (frames)
+        {
+            while (await ReadAsync(frames, cancellationToken).ConfigureAwait(false) is var (type, body))
+            {
+                if (type == PortalFrameType.CaughtUp && !watch) yield break;
+                if (type == PortalFrameType.CaughtUp) continue;
+                if (type != PortalFrameType.Service || !PortalFrameReader.TryReadService(body, out var change)) throw Violation();
+                yield return change;
+            }
+        }
+    }
+
+    /// <summary>Takes an arrival over in stream mode.</summary>
+    internal async Task<PortalConnection> AttachAsync(byte[] arrival, CancellationToken cancellationToken)
+    {
+        var (frames, ends) = await AskAsync(PortalFrameWriter.Attach(arrival), cancellationToken).ConfigureAwait(false);
+        return Stream(frames, ends);
+    }
+
+    internal static async Task<(PortalFrameType Type, byte[] Body)> ReadAsync(FrameSocket frames, CancellationToken cancellationToken)
+    {
+        try
+        {
+            if (await frames.ReadAsync(cancellationToken).ConfigureAwait(false) is not { } frame)
+            {
+                throw new PortalException(PortalError.Closed, "Flor closed the portal socket; it stops, or its configuration changed.");
+            }
+            if (frame.Type != PortalFrameType.Error) return frame;
+            throw PortalFrameReader.TryReadError(frame.Body, out var error) ? error : Violation();
+        }
+        catch (InvalidDataException e)
+        {
+            throw new PortalException(PortalError.ProtocolViolation, e.Message, e);
+        }
+        catch (SocketException e)
+        {
+            throw new PortalException(PortalError.Closed, $"The portal socket failed: {e.Message}", e);
+        }
+    }
+
+    internal static PortalException Violation() =>
+        new(PortalError.ProtocolViolation, "Flor sent a frame that this program does not understand; use programs of one version.");
+
+    private static PortalSocketConnection Stream(FrameSocket frames, ConnectionEnds? ends)
+    {
+        if (ends is not null) return new PortalSocketConnection(frames.Socket, ends);
+        frames.Dispose();
+        throw Violation();
+    }
+
+    private async Task<(FrameSocket Frames, ConnectionEnds? Ends)> AskAsync(byte[] request, CancellationToken cancellationToken)
+    {
+        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        var frames = new FrameSocket(socket);
+        try
+        {
+            await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellationToken).ConfigureAwait(false);
+            await frames.WriteAsync(request, cancellationToken).ConfigureAwait(false);
+            var (type, body) = await ReadAsync(frames, cancellationToken).ConfigureAwait(false);
+            if (type != PortalFrameType.Ok || !PortalFrameReader.TryReadOk(body, out var ends)) throw Violation();
+            return (frames, ends);
+        }
+        catch (SocketException e)
+        {
+            frames.Dispose();
+            throw new PortalException(PortalError.Unreachable, e.SocketErrorCode == SocketError.AccessDenied
+                ? $"{path}: this user may not open the portal socket; run as the owner that the node's configuration names (portals)."
+                : $"{path}: flor does not answer at this portal socket ({e.Message}); start it, or correct the path.", e);
+        }
+        catch
+        {
+            frames.Dispose();
+            throw;
+        }
+    }
+}
