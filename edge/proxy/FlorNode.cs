@@ -3,6 +3,7 @@ using Florete.Proxy.Control;
 using Florete.Identities;
 using Florete.Portals;
 using Florete.Proxy.Configuration;
+using Florete.Proxy.Inbounds;
 using Microsoft.Extensions.Logging;
 
 namespace Florete.Proxy;
@@ -17,16 +18,18 @@ internal sealed partial class FlorNode : IAsyncDisposable
     private readonly IClusterVertex vertex;
     private readonly NodeInbounds inbounds;
     private readonly NodeOutbounds outbounds;
+    private readonly NodePortals portals;
+    private readonly HandshakeGate gate;
     private readonly ILogger logger;
     private readonly SemaphoreSlim reloading = new(1);
     private ControlServer? control;
 
     private FlorNode(
-        FlorConfiguration configuration, NodeMaterials materials, IClusterVertex vertex, EdgeConnections connections, NodeInbounds inbounds,
-        NodeOutbounds outbounds, ILogger logger)
+        FlorConfiguration configuration, NodeMaterials materials, IClusterVertex vertex, EdgeConnections connections, HandshakeGate gate,
+        NodeInbounds inbounds, NodeOutbounds outbounds, NodePortals portals, ILogger logger)
     {
-        (Configuration, this.materials, this.vertex, Connections, this.inbounds, this.outbounds, this.logger) =
-            (configuration, materials, vertex, connections, inbounds, outbounds, logger);
+        (Configuration, this.materials, this.vertex, Connections, this.gate) = (configuration, materials, vertex, connections, gate);
+        (this.inbounds, this.outbounds, this.portals, this.logger) = (inbounds, outbounds, portals, logger);
     }
 
     /// <summary>The configuration in force.</summary>
@@ -42,6 +45,8 @@ internal sealed partial class FlorNode : IAsyncDisposable
 
     public NodeOutbounds Outbounds => outbounds;
 
+    public NodePortals Portals => portals;
+
     public DateTimeOffset Started { get; } = DateTimeOffset.UtcNow;
 
     /// <exception cref="StartupException">Something is wrong; it lists all that was found.</exception>
@@ -54,10 +59,13 @@ internal sealed partial class FlorNode : IAsyncDisposable
         await using var parts = new Parts();
         parts.Add(materials);
         var connections = new EdgeConnections();
-        var inbounds = parts.Add(new NodeInbounds(materials, connections, logs));
+        var gate = parts.Add(new HandshakeGate());
+        var inbounds = parts.Add(new NodeInbounds(materials, connections, gate, logs));
+        var portals = parts.Add(new NodePortals(materials, connections, gate, logs));
         var outbounds = parts.Add(new NodeOutbounds(materials, connections, logs));
         var found = Check(configuration, materials);
         outbounds.Check(configuration, found);
+        portals.Check(configuration, found);
         var prepared = inbounds.Prepare(configuration, found);
         var controlSocket = BindControl(configuration, found);
         try
@@ -66,8 +74,9 @@ internal sealed partial class FlorNode : IAsyncDisposable
             var identity = materials.Find(configuration.Vertex)!;
             var vertex = parts.Add(await makeVertex(new VertexParts(configuration, identity, materials, logs), cancellationToken).ConfigureAwait(false));
             await outbounds.ApplyAsync(configuration, vertex.Portal, cancellationToken).ConfigureAwait(false);
+            await portals.ApplyAsync(configuration, vertex.Portal).ConfigureAwait(false);
             await inbounds.ApplyAsync(prepared, vertex.Portal).ConfigureAwait(false);
-            var node = new FlorNode(configuration, materials, vertex, connections, inbounds, outbounds, logger);
+            var node = new FlorNode(configuration, materials, vertex, connections, gate, inbounds, outbounds, portals, logger);
             node.control = new ControlServer(configuration.ControlSocket, controlSocket!, new ControlCommands(node), logs.CreateLogger("Florete.Control"));
             parts.Release();
             node.Runs(configuration.Vertex);
@@ -107,9 +116,11 @@ internal sealed partial class FlorNode : IAsyncDisposable
     {
         if (control is not null) await control.DisposeAsync().ConfigureAwait(false);
         await inbounds.DisposeAsync().ConfigureAwait(false);
+        await portals.DisposeAsync().ConfigureAwait(false);
         await outbounds.DisposeAsync().ConfigureAwait(false);
         await vertex.DisposeAsync().ConfigureAwait(false);
         await materials.DisposeAsync().ConfigureAwait(false);
+        await gate.DisposeAsync().ConfigureAwait(false);
         reloading.Dispose();
         Stopped();
     }
@@ -125,10 +136,6 @@ internal sealed partial class FlorNode : IAsyncDisposable
         else if (vertex.Current.NotAfter < DateTimeOffset.UtcNow)
         {
             problems.Add($"{configuration.IdentitiesFolder}: the SVID of {configuration.Vertex.Path} has expired at {vertex.Current.NotAfter:u}; issue a new one (florctl identity issue), and look at the clock of this machine.");
-        }
-        foreach (var portal in configuration.Portals)
-        {
-            problems.Add($"{configuration.File}:{portal.Line}: portals: this version of flor serves no portal sockets; remove the section.");
         }
         if (configuration.Metrics is not null) problems.Add($"{configuration.File}: metrics: this version of flor serves its counters by the control socket only (flor status); remove it.");
         return problems;
@@ -155,6 +162,7 @@ internal sealed partial class FlorNode : IAsyncDisposable
         var found = Check(wanted, materials);
         found.AddRange(Fixed(wanted));
         outbounds.Check(wanted, found);
+        portals.Check(wanted, found);
         var prepared = inbounds.Prepare(wanted, found);
         if (found.Count > 0)
         {
@@ -165,8 +173,9 @@ internal sealed partial class FlorNode : IAsyncDisposable
         {
             await vertex.ApplyAsync(wanted.Udp, cancellationToken).ConfigureAwait(false);
             await outbounds.ApplyAsync(wanted, vertex.Portal, cancellationToken).ConfigureAwait(false);
+            await portals.ApplyAsync(wanted, vertex.Portal).ConfigureAwait(false);
         }
-        catch (Exception e) when (e is PortalException or ArgumentException)
+        catch (Exception e) when (e is PortalException or ArgumentException or IOException)
         {
             prepared.Discard();
             return [$"{wanted.File}: {e.Message}"];

@@ -11,14 +11,14 @@ namespace Florete.Proxy;
 /// The listening inbounds of a node. A changed configuration is first prepared (sockets bound, passwords read), then applied: what is
 /// unchanged is not touched, and a port whose settings change goes on listening. Not from two threads at once.
 /// </summary>
-internal sealed partial class NodeInbounds(NodeMaterials materials, EdgeConnections connections, ILoggerFactory logs) : IAsyncDisposable
+internal sealed partial class NodeInbounds(NodeMaterials materials, EdgeConnections connections, HandshakeGate gate, ILoggerFactory logs) : IAsyncDisposable
 {
     private const int MaxPasswordFileBytes = 4096;
 
     private readonly ILogger logger = logs.CreateLogger("Florete.Inbounds");
-    private readonly HandshakeGate gate = new();
     private readonly CancellationTokenSource stopping = new();
     private Dictionary<string, Slot> slots = [];
+    private HttpGateway? gateway;
 
     /// <summary>Where each listens now, in no order.</summary>
     public IEnumerable<(InboundConfiguration Configuration, EndPoint Local)> Listening =>
@@ -49,6 +49,8 @@ internal sealed partial class NodeInbounds(NodeMaterials materials, EdgeConnecti
     public async Task ApplyAsync(Prepared prepared, IPortal portal)
     {
         var next = new Dictionary<string, Slot>();
+        // A node without a proxy does not pay for a web server.
+        if (prepared.Wanted.Values.Any(wanted => wanted.Inbound.Forward is null)) gateway ??= await HttpGateway.StartAsync(logs, stopping.Token).ConfigureAwait(false);
         foreach (var (key, wanted) in prepared.Wanted)
         {
             if (!slots.TryGetValue(key, out var slot))
@@ -77,7 +79,7 @@ internal sealed partial class NodeInbounds(NodeMaterials materials, EdgeConnecti
     {
         foreach (var slot in slots.Values) await slot.Listener!.DisposeAsync().ConfigureAwait(false);
         await stopping.CancelAsync().ConfigureAwait(false);
-        gate.Dispose();
+        if (gateway is not null) await gateway.DisposeAsync().ConfigureAwait(false);
         stopping.Dispose();
     }
 
@@ -88,7 +90,7 @@ internal sealed partial class NodeInbounds(NodeMaterials materials, EdgeConnecti
         return inbound.Forward is { } forward
             ? new ForwardInbound(
                 dialer, forward.Target, new ConnectOptions(Class: forward.Class, Instance: forward.Instance), logger, stopping.Token).ServeAsync
-            : new ProxyInbound(dialer, wanted.Credentials, gate, logger, stopping.Token).ServeAsync;
+            : new ProxyInbound(new HttpScope(dialer, wanted.Credentials), gateway!, gate, logger, stopping.Token).ServeAsync;
     }
 
     private static bool SameCredentials(Credentials? a, Credentials? b) => a is null ? b is null : a.SameAs(b);

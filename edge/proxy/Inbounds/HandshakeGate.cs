@@ -6,7 +6,7 @@ namespace Florete.Proxy.Inbounds;
 /// Bounds the clients that have connected and not yet said what they want: in number, in time, and in bytes that wait for the rest of a
 /// request. When the number is reached the oldest is closed, because an honest client is done within milliseconds. Thread-safe.
 /// </summary>
-internal sealed class HandshakeGate : IDisposable
+internal sealed class HandshakeGate : IAsyncDisposable
 {
     /// <summary>Each costs about 3 KB here.</summary>
     public const int DefaultMaxClients = 16_384;
@@ -70,7 +70,7 @@ internal sealed class HandshakeGate : IDisposable
         return client;
     }
 
-    public void Dispose() => sweeper.Dispose();
+    public ValueTask DisposeAsync() => sweeper.DisposeAsync();
 
     private void Sweep()
     {

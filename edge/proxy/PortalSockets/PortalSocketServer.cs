@@ -12,7 +12,6 @@ namespace Florete.Proxy.PortalSockets;
 /// One portal socket: programs of one user use the mesh as one identity. Disposing closes it and withdraws what it published; streams that are
 /// open go on.
 /// </summary>
-[System.Runtime.Versioning.UnsupportedOSPlatform("windows")]
 internal sealed partial class PortalSocketServer : IAsyncDisposable
 {
     /// <summary>Streams and waiting requests of one socket.</summary>

@@ -7,7 +7,6 @@ namespace Florete.Proxy.PortalSockets;
 /// <summary>
 /// A Unix stream socket that one user may open, and root: mode 0600, and the kernel says who connects (SO_PEERCRED, unix(7)). Linux only.
 /// </summary>
-[System.Runtime.Versioning.UnsupportedOSPlatform("windows")]
 internal static partial class PrivateSocket
 {
     private const int SolSocket = 1;
@@ -19,8 +18,10 @@ internal static partial class PrivateSocket
     /// <exception cref="IOException">It cannot be made there; the message names path and remedy.</exception>
     public static Socket Bind(string path, uint? ownerId)
     {
+        if (OperatingSystem.IsWindows()) throw new PlatformNotSupportedException("Private sockets need a Unix system.");
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
         if (File.Exists(path) && IsServed(path)) throw new IOException($"{path}: another program listens there; stop it, or configure another path.");
+        if (Directory.Exists(path) || (File.Exists(path) && new FileInfo(path).Length > 0)) throw new IOException($"{path} is a file and no socket; remove it, or correct the path.");
         // Bound under another name until mode and owner are right, then renamed over whatever is there.
         var temporary = $"{path}~";
         var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
