@@ -37,7 +37,7 @@ public interface IQuicHandler
     /// <summary>The peer gave up sending; what was received and not yet used may be dropped.</summary>
     void OnStreamReset(QuicStream stream, ulong code);
 
-    /// <summary>The peer wants no more bytes; the sending side was reset. Noticed when there is something to send.</summary>
+    /// <summary>The peer wants no more bytes; the sending side was reset, within milliseconds also where nothing is being sent.</summary>
     void OnStopSending(QuicStream stream);
 
     /// <summary>Both directions are over and acknowledged. <paramref name="code"/>: the code of a reset, if any.</summary>

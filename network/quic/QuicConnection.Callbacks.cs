@@ -11,7 +11,12 @@ namespace Florete.Quic;
 /// </content>
 public sealed unsafe partial class QuicConnection
 {
+    private static readonly Lazy<Callbacks> ClientCallbacks = new(() => MakeCallbacks(server: false));
+    private static readonly Lazy<Callbacks> ServerCallbacks = new(() => MakeCallbacks(server: true));
     private ConnectionId? clientChosenId;
+
+    /// <summary>Tests put a peer here that writes what it should not; 0: the library's.</summary>
+    private nint encrypt;
 
     private static Callbacks MakeCallbacks(bool server)
     {
@@ -41,6 +46,7 @@ public sealed unsafe partial class QuicConnection
             StreamOpen = (nint)(delegate* unmanaged[Cdecl]<nint, long, nint, int>)&OnStreamOpen,
             StreamClose = (nint)(delegate* unmanaged[Cdecl]<nint, uint, long, ulong, nint, nint, int>)&OnStreamClose,
             StreamReset = (nint)(delegate* unmanaged[Cdecl]<nint, long, ulong, ulong, nint, nint, int>)&OnStreamReset,
+            RecvStatelessReset = (nint)(delegate* unmanaged[Cdecl]<nint, nint, nint, int>)&OnStatelessReset,
             ExtendMaxLocalStreamsBidi = (nint)(delegate* unmanaged[Cdecl]<nint, ulong, nint, int>)&OnStreamsAvailable,
             ExtendMaxStreamData = (nint)(delegate* unmanaged[Cdecl]<nint, long, ulong, nint, nint, int>)&OnStreamWindow,
         };
@@ -218,6 +224,13 @@ public sealed unsafe partial class QuicConnection
         {
             return target.Fault(e);
         }
+    }
+
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    private static int OnStatelessReset(nint connection, nint reset, nint user)
+    {
+        Of(user).resetStatelessly = true;
+        return 0;
     }
 
     [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]

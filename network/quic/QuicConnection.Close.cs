@@ -22,11 +22,12 @@ public sealed unsafe partial class QuicConnection
     private long receivedWhileClosing;
     private ulong closingEnds;
     private bool closedTold;
+    private bool resetStatelessly;
     private Exception? fault;
 
     /// <summary>
-    /// Closes with an application error code; the peer is told by the next <see cref="Write"/> (during the handshake without reason, RFC 9000
-    /// § 10.2.3). Nothing that is still unsent is sent. Without effect once closed.
+    /// Closes with an application error code; the peer is told by the next <see cref="Write"/> (by a client during the handshake without code and
+    /// reason, RFC 9000 § 10.2.3). Nothing that is still unsent is sent. Without effect once closed.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">The code is above 2^62 − 1.</exception>
     public void Close(ulong applicationErrorCode, string reason)
@@ -67,6 +68,11 @@ public sealed unsafe partial class QuicConnection
 
     private void ClosedByPeer()
     {
+        if (resetStatelessly)
+        {
+            End(new QuicClose("The peer no longer knows the connection (stateless reset): it has restarted or given up.", 0, false, true), tellPeer: false, []);
+            return;
+        }
         var error = Ngtcp2.GetCloseError(connection);
         var text = Encoding.UTF8.GetString(new ReadOnlySpan<byte>(error->Reason, (int)error->ReasonLength));
         var application = error->Type == 1;
@@ -148,8 +154,11 @@ public sealed unsafe partial class QuicConnection
         if (written <= 0) return 0; // no keys yet, or too late: the peer times out
         closePacket = destination[..(int)written].ToArray();
         closePackets = 1;
+        closingEnds = timestamp + (3 * Ngtcp2.GetPto(connection)); // Close knew no time
         return written;
     }
+
+    private bool IsFirstCloseUnsent => closeUnsent && closePacket is null;
 
     private void AnswerWhileClosing()
     {

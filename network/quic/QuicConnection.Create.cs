@@ -29,11 +29,16 @@ public sealed unsafe partial class QuicConnection
     /// <exception cref="DllNotFoundException">A native library is missing; the text names what to install.</exception>
     public static QuicConnection Connect(
         QuicOptions options, QuicCredentials credentials, string serverName, Func<IReadOnlyList<byte[]>, string?> verifyPeer,
-        IQuicHandler handler, Instant now, QuicEndpointSecret? secret = null)
+        IQuicHandler handler, Instant now, QuicEndpointSecret? secret = null) =>
+        Connect(options, credentials, serverName, verifyPeer, handler, now, secret, encrypt: 0);
+
+    internal static QuicConnection Connect(
+        QuicOptions options, QuicCredentials credentials, string serverName, Func<IReadOnlyList<byte[]>, string?> verifyPeer,
+        IQuicHandler handler, Instant now, QuicEndpointSecret? secret, nint encrypt)
     {
         ArgumentNullException.ThrowIfNull(credentials);
         if (serverName.Length is 0 or > 253 || !Ascii.IsValid(serverName)) throw new ArgumentException("A server name has 1 to 253 ASCII characters.", nameof(serverName));
-        var made = new QuicConnection(options, handler, verifyPeer, null, secret) { ServerName = serverName };
+        var made = new QuicConnection(options, handler, verifyPeer, null, secret) { ServerName = serverName, encrypt = encrypt };
         try
         {
             Span<byte> random = stackalloc byte[2 * ConnectionId.Bytes];
@@ -169,7 +174,8 @@ public sealed unsafe partial class QuicConnection
             }
         }
 
-        var callbacks = MakeCallbacks(IsServer);
+        var callbacks = (IsServer ? ServerCallbacks : ClientCallbacks).Value;
+        if (encrypt != 0) callbacks.Encrypt = encrypt;
         nint created;
         var error = IsServer
             ? Ngtcp2.ServerNew(&created, dcid, scid, &native->Path, version, Ngtcp2.CallbacksVersion, &callbacks, Ngtcp2.SettingsVersion, &settings, Ngtcp2.TransportParamsVersion, &parameters, 0, native->Reference.UserData)

@@ -10,6 +10,12 @@ public sealed unsafe partial class QuicConnection
     private int usedSlots;
     private long lostFramesOfEnded;
 
+    // A sweep over the streams costs some 50 ns each: at most 200 of them a second.
+    private const ulong StopInterval = 5_000_000;
+    private readonly Queue<QuicStream> stopped = new();
+    private ulong stoppedSought;
+    private bool stopDue;
+
     /// <summary>Streams open now, of both sides.</summary>
     public int OpenStreams => usedSlots - freeSlots.Count;
 
@@ -41,6 +47,57 @@ public sealed unsafe partial class QuicConnection
     {
         deferred.Enqueue(stream);
         if (!inside) RunDeferred();
+    }
+
+    /// <summary>The peer wants no more of a stream: ngtcp2 has answered with a reset. The owner is told once no packet is half built.</summary>
+    private void Stopped(QuicStream stream)
+    {
+        stream.WriteOver = true;
+        stream.Queue.DropUnsent();
+        stopped.Enqueue(stream);
+    }
+
+    // ngtcp2 1.11 does not tell of a STOP_SENDING; a stream that can no longer be written to is its only trace. Bytes beyond what a stream can
+    // ever carry are refused without effect, so this asks without writing. Without it a writer that waits for credit of a reader that has gone
+    // would wait for ever.
+    private void FindStopped(ulong timestamp)
+    {
+        if (State == QuicConnectionState.Closed || OpenStreams == 0) return;
+        if (timestamp < stoppedSought + StopInterval)
+        {
+            stopDue = true;
+            return;
+        }
+        (stopDue, stoppedSought) = (false, timestamp);
+        var beyond = new Vec { Length = nuint.MaxValue };
+        for (var slot = 0; slot < usedSlots; slot++)
+        {
+            if (streams[slot] is not { WriteOver: false, FinSent: false } stream) continue;
+            var answer = Ngtcp2.WriteStream(
+                connection, null, Ngtcp2.PacketInfoVersion, null, null, 0, null, 0, stream.Id, &beyond, 1, timestamp);
+            if (answer == Ngtcp2Errors.StreamShutWrite) Stopped(stream);
+        }
+    }
+
+    private void TellStopped()
+    {
+        while (stopped.TryDequeue(out var stream))
+        {
+            if (stream.IsClosed || State == QuicConnectionState.Closed) continue;
+            inside = true;
+            try
+            {
+                handler.OnStopSending(stream);
+            }
+            catch (Exception e)
+            {
+                FailWith(Fault(e));
+            }
+            finally
+            {
+                inside = false;
+            }
+        }
     }
 
     private void RunDeferred()

@@ -89,11 +89,8 @@ public sealed unsafe partial class QuicConnection
                         }
                         continue; // else ngtcp2 tells when the stream's window grows
                     case Ngtcp2Errors.StreamShutWrite or Ngtcp2Errors.StreamNotFound:
-                        // The one sign of a peer that stopped reading: ngtcp2 has answered it with a reset of its own.
                         Unqueue(stream);
-                        stream.WriteOver = true;
-                        stream.Queue.DropUnsent();
-                        if (!stream.IsClosed) handler.OnStopSending(stream);
+                        Stopped(stream);
                         continue;
                     case < 0 and not Ngtcp2Errors.WriteMore:
                         return written;

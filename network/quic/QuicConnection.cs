@@ -60,7 +60,7 @@ public sealed unsafe partial class QuicConnection : IDisposable
     public QuicClose? CloseReason { get; private set; }
 
     /// <summary>Closed, and no packet of it is worth sending or receiving any more: dispose it.</summary>
-    public bool IsFinished => State == QuicConnectionState.Closed && lastTimestamp >= closingEnds;
+    public bool IsFinished => State == QuicConnectionState.Closed && !IsFirstCloseUnsent && lastTimestamp >= closingEnds;
 
     /// <summary>The peer's certificates in DER, leaf first; empty until its TLS messages arrived.</summary>
     public IReadOnlyList<byte[]> PeerChain { get; private set; } = [];
@@ -82,6 +82,7 @@ public sealed unsafe partial class QuicConnection : IDisposable
             if (disposed) return Instant.Never;
             if (State == QuicConnectionState.Closed) return IsFinished ? Instant.Never : FromTimestamp(closingEnds);
             var expiry = Ngtcp2.GetExpiry(connection);
+            if (stopDue) expiry = Math.Min(expiry, stoppedSought + StopInterval);
             return expiry == ulong.MaxValue ? Instant.Never : FromTimestamp(expiry);
         }
     }
@@ -120,10 +121,11 @@ public sealed unsafe partial class QuicConnection : IDisposable
         inside = true;
         fixed (byte* data = packet)
         {
-            result = Ngtcp2.ReadPacket(connection, &native->Path, Ngtcp2.PacketInfoVersion, &native->Info, data, (nuint)packet.Length, timestamp);
+            result = Ngtcp2.ReadPacket(connection, &native->Path, Ngtcp2.PacketInfoVersion, &native->ReceivedInfo, data, (nuint)packet.Length, timestamp);
         }
         inside = false;
         AfterRead(result);
+        FindStopped(timestamp);
         Leave();
     }
 
@@ -138,6 +140,7 @@ public sealed unsafe partial class QuicConnection : IDisposable
             inside = false;
             if (result != 0) FailWith(result);
         }
+        if (stopDue) FindStopped(timestamp);
         Leave();
     }
 
@@ -188,7 +191,11 @@ public sealed unsafe partial class QuicConnection : IDisposable
 
     private void Leave()
     {
-        if (!disposeAsked && State != QuicConnectionState.Closed) RunDeferred();
+        if (!disposeAsked && State != QuicConnectionState.Closed)
+        {
+            TellStopped();
+            RunDeferred();
+        }
         if (State == QuicConnectionState.Closed && !closedTold)
         {
             closedTold = true;
@@ -216,6 +223,7 @@ public sealed unsafe partial class QuicConnection : IDisposable
         public NetworkPath Path;
         public ConnectionReference Reference;
         public PacketInfo Info;
+        public PacketInfo ReceivedInfo; // always "not ECN capable": no marks reach this layer
         public nint Accepted;
         public SocketAddress LocalAddress;
         public SocketAddress RemoteAddress;

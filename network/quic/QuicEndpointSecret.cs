@@ -1,3 +1,4 @@
+using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using Florete.Quic.Native;
 using Florete.Runtime;
@@ -23,7 +24,8 @@ public sealed unsafe class QuicEndpointSecret
     private const int LeastResetBytes = 21 + ConnectionId.Bytes;
     private const int LargestResetBytes = 43;
     private const int MaxTokenBytes = 128;
-    private const int AddressBytes = 28; // sizeof(ngtcp2_sockaddr_union)
+    private const int AddressBytes = 28; // sizeof(struct sockaddr_in6)
+    private const ushort AddressFamilyInet6 = 10;
     private readonly byte[] secret = RandomNumberGenerator.GetBytes(32);
 
     /// <summary>
@@ -95,12 +97,13 @@ public sealed unsafe class QuicEndpointSecret
         hash[..16].CopyTo(token);
     }
 
-    // ngtcp2 wants an address structure of fixed size; a digest of the name of the place stands for it.
+    // ngtcp2 wants a sockaddr_in6, and looks at its family; behind that a digest of the name of the place stands for it.
     private static void Digest(ReadOnlySpan<byte> remoteAddress, Span<byte> address)
     {
         Span<byte> hash = stackalloc byte[SHA256.HashSizeInBytes];
         SHA256.HashData(remoteAddress, hash);
         hash[..AddressBytes].CopyTo(address);
+        MemoryMarshal.Write(address, AddressFamilyInet6);
     }
 
     private static ulong Timestamp(Instant now) => (ulong)Math.Max(0, now.Nanoseconds) + 1;

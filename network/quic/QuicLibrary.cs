@@ -9,8 +9,12 @@ public static unsafe class QuicLibrary
     // The struct layouts and versions passed are those of 1.11.
     private const int LeastVersion = 0x010B00;
 
-    /// <summary>Null when QUIC works here, else one text for people that names what to install.</summary>
-    public static string? Check()
+    private static readonly Lazy<string?> Problem = new(Find);
+
+    /// <summary>Null when QUIC works here, else one text for people that names what to install. Looked up once per process.</summary>
+    public static string? Check() => Problem.Value;
+
+    private static string? Find()
     {
         foreach (var library in (ReadOnlySpan<string>)[GnuTls.Library, Ngtcp2.Library, Ngtcp2Crypto.Library])
         {

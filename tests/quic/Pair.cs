@@ -113,6 +113,8 @@ internal sealed class Pair : IDisposable
     public Func<QuicEndpointSecret?> Secret { get; set; } = () => null;
     public QuicRetryProof? Proof { get; set; }
     public Func<int>? PacketBound { get; set; }
+    public int Carries { get; set; } = int.MaxValue;
+    public nint ClientEncrypt { get; set; }
     public Recorder ClientSees { get; } = new();
     public Recorder ServerSees { get; } = new();
     public QuicConnection? Client { get; private set; }
@@ -124,7 +126,7 @@ internal sealed class Pair : IDisposable
 
     public Pair Connect()
     {
-        Client = QuicConnection.Connect(Options, ClientCredentials, ServerName, c => ClientVerifies(c), ClientSees, Now);
+        Client = QuicConnection.Connect(Options, ClientCredentials, ServerName, c => ClientVerifies(c), ClientSees, Now, null, ClientEncrypt);
         return this;
     }
 
@@ -234,7 +236,7 @@ internal sealed class Pair : IDisposable
     private void Send(bool toServer, byte[] packet)
     {
         if (Records) Sent.Add(packet);
-        if (Cut || random.NextDouble() < Weather.Loss) return;
+        if (Cut || packet.Length > Carries || random.NextDouble() < Weather.Loss) return;
         var copies = random.NextDouble() < Weather.Duplicate ? 2 : 1;
         for (var i = 0; i < copies; i++)
         {

@@ -78,6 +78,26 @@ public class StreamTests
     }
 
     [Fact]
+    public void A_writer_that_waits_for_credit_hears_that_its_reader_has_gone()
+    {
+        using var pair = new Pair(new QuicOptions { Alpn = "t", StreamWindowBytes = 50_000 }).Confirm();
+        pair.ServerSees.ConsumesAll = false;
+        QuicStream? there = null;
+        pair.ServerSees.Opened = s => there = s.Id == 0 ? s : there;
+        var stream = pair.Client!.OpenStream()!;
+        var idle = pair.Client.OpenStream()!;
+        Write(idle, "x"u8);
+        Write(stream, new byte[300_000]);
+        pair.Run(TimeSpan.FromSeconds(2));
+        Assert.Equal(250_000, stream.UnsentBytes);
+        there!.StopSending(1);
+        pair.RunUntil(() => pair.ClientSees.Events.Contains($"stop {stream.Id}"), TimeSpan.FromMilliseconds(100));
+        Assert.Equal(0, stream.UnsentBytes);
+        Assert.DoesNotContain($"stop {idle.Id}", pair.ClientSees.Events);
+        Assert.Equal(QuicConnectionState.Confirmed, pair.Client.State);
+    }
+
+    [Fact]
     public void A_writer_waits_for_a_reader_that_does_not_consume()
     {
         var options = new QuicOptions { Alpn = "t", StreamWindowBytes = 100_000, ConnectionWindowBytes = 150_000 };
