@@ -12,6 +12,8 @@ namespace Florete.Proxy;
 /// <summary>The vertex on the real network: one loop on one thread, links over one UDP port.</summary>
 internal sealed partial class LayerClusterVertex : IClusterVertex
 {
+    private const string UdpName = "udp";
+
     private readonly ThreadLoop loop;
     private readonly FileDirectoryCache cache;
     private readonly UdpLinkPortal? links;
@@ -49,7 +51,7 @@ internal sealed partial class LayerClusterVertex : IClusterVertex
                 links = OpenLinks(udp, loop, pool, new LinkTrust(materials.Cluster, materials.Verifier, materials.Bounds));
                 links.Noted += line => Noted(logger, line);
                 counting = new CountingPortal(links);
-                underlays.Add(new Underlay("udp", counting, ToDial(udp)));
+                underlays.Add(new Underlay(UdpName, counting, ToDial(udp)));
             }
             var vertex = await LayerVertex.StartAsync(
                 new LayerVertexOptions(), loop, pool, parts.Identity, underlays, materials.Verifier, materials.Bounds, cache, parts.Logs,
@@ -69,7 +71,7 @@ internal sealed partial class LayerClusterVertex : IClusterVertex
     {
         var status = await vertex.StatusAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
         var port = links is null ? null : await links.StatusAsync().WaitAsync(cancellationToken).ConfigureAwait(false);
-        return VertexReports.Make(status, port, configuration, counting);
+        return VertexReports.Make(status, port, links?.RefusedHandshakes ?? 0, configuration, counting);
     }
 
     public async Task<IReadOnlyList<TraceHop>> TraceAsync(SpiffeId target, CancellationToken cancellationToken)
@@ -84,6 +86,7 @@ internal sealed partial class LayerClusterVertex : IClusterVertex
         if (this.links is null || links is null) return;
         if (configuration!.Neighbours.SequenceEqual(links.Neighbours, NeighbourComparer.Instance)) return;
         await this.links.UpdateNeighboursAsync(Neighbours(links)).ConfigureAwait(false);
+        await vertex.SetNeighboursToDialAsync(UdpName, ToDial(links)).ConfigureAwait(false);
         configuration = links;
     }
 

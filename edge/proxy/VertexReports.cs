@@ -10,13 +10,13 @@ internal static class VertexReports
     // The fates of datagrams that were not taken; the others say nothing against their sender.
     private static readonly DatagramFate[] Taken = [DatagramFate.Accepted, DatagramFate.Quic];
 
-    public static VertexReport Make(LayerStatus layer, UdpPortStatus? port, UdpLinksConfiguration? configuration, CountingPortal? downs) => new(
+    public static VertexReport Make(LayerStatus layer, UdpPortStatus? port, long refusedHandshakes, UdpLinksConfiguration? configuration, CountingPortal? downs) => new(
         Links(layer, port, configuration, downs),
         [.. layer.Forwarding.Routes.Select(static r => new NextHopReport(
             r.Vertex.Path, [.. r.NextHops.Select(static n => n.Path)], r.Repair, r.MetricMicroseconds))],
         [.. layer.Services.GroupBy(static s => s.Service).OrderBy(static g => g.Key).Select(static g => new ServiceReport(
             g.Key.Path, [.. g.Select(static s => s.Vertex.Path).Order(StringComparer.Ordinal)]))],
-        Counters(layer, port));
+        Counters(layer, port, refusedHandshakes));
 
     public static long? Microseconds(TimeSpan? time) => time is { } t ? (long)t.TotalMicroseconds : null;
 
@@ -42,7 +42,7 @@ internal static class VertexReports
         return reports;
     }
 
-    private static SortedDictionary<string, long> Counters(LayerStatus layer, UdpPortStatus? port)
+    private static SortedDictionary<string, long> Counters(LayerStatus layer, UdpPortStatus? port, long refusedHandshakes)
     {
         var counters = new SortedDictionary<string, long>(StringComparer.Ordinal)
         {
@@ -58,6 +58,7 @@ internal static class VertexReports
         foreach (var (reason, count) in layer.Directory.Refused) counters[$"directory.refused.{CamelCase(reason.ToString())}"] = count;
         foreach (var (name, count) in layer.Transport.Counters) counters[$"transport.{CamelCase(name)}"] = count;
         if (port is null) return counters;
+        counters["link.refusedHandshakes"] = refusedHandshakes;
         counters["link.received"] = port.ReceivedDatagrams;
         counters["link.halfOpenHandshakes"] = port.HalfOpenHandshakes;
         foreach (var (fate, count) in port.Fates)

@@ -122,6 +122,14 @@ public sealed class LayerVertex : IPortal, IAsyncDisposable
     public Task<LayerStatus> StatusAsync() => loop.RunAsync(() => Task.FromResult(
         new LayerStatus(forwarding.Status(), forwarding.Counters, directory.Status(), [.. directory.Services], manager.Status(), transport.Status())));
 
+    /// <summary>Replaces the neighbours to dial over an underlay (<see cref="ConnectionManager.SetNeighboursToDial"/>); from any thread.</summary>
+    /// <exception cref="ArgumentException">There is no such underlay, or a neighbour cannot be one; nothing has changed.</exception>
+    public Task SetNeighboursToDialAsync(string underlay, IReadOnlyList<SpiffeId> neighbours) => loop.RunAsync(() =>
+    {
+        manager.SetNeighboursToDial(underlay, neighbours);
+        return Task.CompletedTask;
+    });
+
     /// <summary>Hop by hop to the nearest vertex that publishes the target; from any thread.</summary>
     /// <exception cref="PortalException">Nothing publishes it, or too many probes are under way.</exception>
     public Task<IReadOnlyList<TraceHop>> TraceAsync(SpiffeId target, CancellationToken cancellationToken = default) => loop.RunAsync(() =>

@@ -51,7 +51,11 @@ public sealed partial class UdpLinkPortal : IUdpLinkOwner
     private string? Judge(ControlChannel channel, IReadOnlyList<byte[]> chain, SpiffeId? expected)
     {
         channel.Refusal = Refusal(channel, chain, expected);
-        if (channel.Refusal is { } refusal) Note($"Handshake with {channel.To} refused: {refusal}");
+        if (channel.Refusal is { } refusal)
+        {
+            RefusedHandshakes++;
+            Note($"Handshake with {channel.To} refused: {refusal}");
+        }
         return channel.Refusal;
     }
 

@@ -62,6 +62,9 @@ public sealed partial class UdpLinkPortal : IPortal, IAsyncDisposable
     /// <summary>Links now, those in their handshake included; elsewhere than on the loop it may be a moment old.</summary>
     public int LinkCount => links.Count;
 
+    /// <summary>Handshakes whose other side was not believed or is not allowed; elsewhere than on the loop it may be a moment old.</summary>
+    public long RefusedHandshakes { get; private set; }
+
     /// <summary>One line for the log about a link or a handshake, in a turn of the loop.</summary>
     public event Action<string>? Noted;
 

@@ -25,6 +25,7 @@ public sealed partial class ConnectionManager : IAsyncDisposable
     private readonly ConnectionManagerOptions options;
     private readonly List<LinkRecord> links = [];
     private readonly List<Dialer> dialers = [];
+    private readonly Random random;
     private readonly List<IAsyncDisposable> publications = [];
     private readonly CancellationTokenSource stopping = new();
     private readonly List<(int Underlay, SpiffeId Neighbour)> accepting = [];
@@ -52,17 +53,11 @@ public sealed partial class ConnectionManager : IAsyncDisposable
         this.options = options ?? new ConnectionManagerOptions();
         this.options.Validate();
         if (self.Id.Kind != IdentityKind.Vertex) throw new ArgumentException($"{self.Id} is not a vertex.", nameof(self));
-        random ??= new Random();
+        this.random = random ?? new Random();
         for (var underlay = 0; underlay < underlays.Count; underlay++)
         {
-            foreach (var neighbour in underlays[underlay].NeighboursToDial.Distinct())
-            {
-                if (neighbour.Kind != IdentityKind.Vertex || neighbour == self.Id)
-                {
-                    throw new ArgumentException($"{neighbour} cannot be a neighbour of {self.Id} over {underlays[underlay].Name}: name another vertex.", nameof(underlays));
-                }
-                dialers.Add(new Dialer(this, loop, this.options, random, underlay, neighbour, stopping.Token));
-            }
+            CheckNeighbours(underlays[underlay].Name, underlays[underlay].NeighboursToDial);
+            AddDialers(underlay, underlays[underlay].NeighboursToDial);
         }
     }
 
@@ -89,6 +84,25 @@ public sealed partial class ConnectionManager : IAsyncDisposable
         }
         foreach (var dialer in dialers) dialer.Consider();
     });
+
+    /// <summary>
+    /// Replaces the neighbours to dial over an underlay. Who is still named is not touched; a link to one that is no longer named stays until it
+    /// ends, and is not dialled again. Inside a turn.
+    /// </summary>
+    /// <exception cref="ArgumentException">There is no such underlay, or a neighbour cannot be one; nothing has changed.</exception>
+    public void SetNeighboursToDial(string underlayName, IReadOnlyList<SpiffeId> neighbours)
+    {
+        var underlay = underlays.Select(static u => u.Name).ToList().IndexOf(underlayName);
+        if (underlay < 0) throw new ArgumentException($"There is no underlay '{underlayName}'.", nameof(underlayName));
+        CheckNeighbours(underlayName, neighbours);
+        foreach (var gone in dialers.Where(d => d.Underlay == underlay && !neighbours.Contains(d.Neighbour)).ToArray())
+        {
+            gone.Stop();
+            dialers.Remove(gone);
+        }
+        AddDialers(underlay, neighbours.Where(n => FindDialer(underlay, n) is null));
+        foreach (var dialer in dialers) dialer.Consider();
+    }
 
     /// <summary>Withdraws the vertex and ends every link in order.</summary>
     public async ValueTask DisposeAsync() => await loop.RunAsync(async () =>
@@ -153,6 +167,19 @@ public sealed partial class ConnectionManager : IAsyncDisposable
 
     private static bool Joins(LinkRecord link, int underlay, SpiffeId neighbour) =>
         link.Adjacency.Underlay == underlay && link.Adjacency.Neighbour == neighbour;
+
+    private void CheckNeighbours(string underlay, IReadOnlyList<SpiffeId> neighbours)
+    {
+        if (neighbours.FirstOrDefault(n => n.Kind != IdentityKind.Vertex || n == self.Id) is { } wrong)
+        {
+            throw new ArgumentException($"{wrong} cannot be a neighbour of {self.Id} over {underlay}: name another vertex.", nameof(neighbours));
+        }
+    }
+
+    private void AddDialers(int underlay, IEnumerable<SpiffeId> neighbours)
+    {
+        foreach (var neighbour in neighbours.Distinct().ToArray()) dialers.Add(new Dialer(this, loop, options, random, underlay, neighbour, stopping.Token));
+    }
 
     private Dialer? FindDialer(int underlay, SpiffeId neighbour) => dialers.Find(d => d.Underlay == underlay && d.Neighbour == neighbour);
 

@@ -13,6 +13,7 @@ internal sealed class Dialer
     private readonly Random random;
     private readonly LoopTimer timer;
     private readonly CancellationToken stopping;
+    private bool isStopped;
 
     public Dialer(
         ConnectionManager manager, EventLoop loop, ConnectionManagerOptions options, Random random, int underlay, SpiffeId neighbour, CancellationToken stopping)
@@ -41,7 +42,7 @@ internal sealed class Dialer
     /// <summary>Dials now, if there is need and nothing forbids it.</summary>
     public void Consider()
     {
-        if (stopping.IsCancellationRequested || !Dialling.IsCompleted || manager.HasLink(Underlay, Neighbour)) return;
+        if (IsStopping || !Dialling.IsCompleted || manager.HasLink(Underlay, Neighbour)) return;
         timer.Cancel();
         Dialling = DialAsync();
     }
@@ -54,7 +55,14 @@ internal sealed class Dialer
         WaitAndDial();
     }
 
-    public void Stop() => timer.Cancel();
+    /// <summary>Dials no more; a dial under way may still succeed.</summary>
+    public void Stop()
+    {
+        isStopped = true;
+        timer.Cancel();
+    }
+
+    private bool IsStopping => isStopped || stopping.IsCancellationRequested;
 
     private async Task DialAsync()
     {
@@ -77,7 +85,7 @@ internal sealed class Dialer
 
     private void WaitAndDial()
     {
-        if (stopping.IsCancellationRequested) return;
+        if (IsStopping) return;
         timer.Set(loop.Now + NextDelay());
     }
 
