@@ -1,8 +1,8 @@
 using System.Net.Sockets;
-using Florete.Proxy.Control;
 using Florete.Identities;
 using Florete.Portals;
 using Florete.Proxy.Configuration;
+using Florete.Proxy.Control;
 using Florete.Proxy.Inbounds;
 using Microsoft.Extensions.Logging;
 
