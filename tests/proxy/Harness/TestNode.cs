@@ -1,0 +1,117 @@
+using System.Net;
+using Florete.Identities;
+using Florete.Proxy.Configuration;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Florete.Proxy.Tests.Harness;
+
+/// <summary>A node with real files and sockets on a portal in memory, in a folder of its own.</summary>
+internal sealed class TestNode : IAsyncDisposable
+{
+    public const string Cluster = "home";
+
+    private readonly CertificateAuthority authority = CertificateAuthority.Create(Cluster, DateTimeOffset.UtcNow);
+    private long boundsVersion;
+
+    private TestNode()
+    {
+        // Short: paths of Unix sockets are limited.
+        Folder = Path.Combine("/tmp", $"flor-{Guid.NewGuid().ToString("N")[..8]}");
+        Directory.CreateDirectory(Folder);
+        authority.Save(Path.Combine(Folder, "bundle.pem"), Path.Combine(Folder, "root.key"));
+        foreach (var path in new[] { "vertex/a", "user/alice", "service/hello", "service/down", "service/other" }) Issue(path);
+        SignBounds("- {from: ['*'], to: ['*']}");
+    }
+
+    public string Folder { get; }
+
+    public FlorNode Node { get; private set; } = null!;
+
+    public LoopbackPortal Portal { get; } = new(Id("vertex/a"));
+
+    public string ConfigFile => Path.Combine(Folder, "flor.yaml");
+
+    /// <summary>Of the first inbound.</summary>
+    public IPEndPoint Inbound => (IPEndPoint)Node.Inbounds.Listening.First().Local;
+
+    public static SpiffeId Id(string path) => SpiffeId.Parse($"spiffe://{Cluster}/{path}");
+
+    /// <param name="sections">Of the configuration, after the keys that every node has.</param>
+    public static async Task<TestNode> StartAsync(string sections)
+    {
+        var test = Prepare(sections);
+        await test.RunAsync();
+        return test;
+    }
+
+    /// <summary>Starts what was prepared.</summary>
+    public async Task RunAsync()
+    {
+        var configuration = ConfigurationFile.Load(ConfigFile, out var problems);
+        Assert.True(configuration is not null, string.Join('\n', problems));
+        Node = await FlorNode.StartAsync(
+            configuration, (_, _) => Task.FromResult<IClusterVertex>(new LoopbackVertex(Portal)), NullLoggerFactory.Instance, default);
+    }
+
+    /// <summary>Writes the folder only.</summary>
+    public static TestNode Prepare(string sections)
+    {
+        var test = new TestNode();
+        test.Write(sections);
+        return test;
+    }
+
+    public void Write(string sections) => File.WriteAllText(ConfigFile, $"""
+        version: 1
+        cluster: {Cluster}
+        vertex: a
+        identities: identities
+        bundle: bundle.pem
+        bounds: bounds.signed
+        state: state
+        control: run/flor.sock
+        {sections}
+        """);
+
+    public X509Svid Issue(string path, TimeSpan? lifetime = null)
+    {
+        var svid = authority.Issue(Id(path), lifetime ?? TimeSpan.FromHours(1), DateTimeOffset.UtcNow);
+        SvidFiles.Write(Path.Combine(Folder, "identities"), svid);
+        return svid;
+    }
+
+    public void SignBounds(string connect)
+    {
+        var yaml = $"""
+            version: {++boundsVersion}
+            cluster: {Cluster}
+            hosts:
+              - node: a
+                identities: ['service/*', 'user/*']
+            connect:
+              {connect}
+            """;
+        var signer = authority.Issue(Id("operator/root"), TimeSpan.FromDays(1), DateTimeOffset.UtcNow);
+        File.WriteAllText(Path.Combine(Folder, "bounds.signed"), SignedBounds.Sign(yaml, "bounds.yaml", signer));
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (Node is not null) await Node.DisposeAsync();
+        authority.Dispose();
+        Directory.Delete(Folder, recursive: true);
+    }
+
+    private sealed class LoopbackVertex(LoopbackPortal portal) : IClusterVertex
+    {
+        public Florete.Portals.IPortal Portal => portal;
+
+        public Task<VertexReport> ReportAsync(CancellationToken cancellationToken) => Task.FromResult(new VertexReport([], [], [], new Dictionary<string, long>()));
+
+        public Task<IReadOnlyList<TraceHop>> TraceAsync(SpiffeId target, CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<TraceHop>>([]);
+
+        public Task ApplyAsync(UdpLinksConfiguration? links, CancellationToken cancellationToken) => Task.CompletedTask;
+
+        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+    }
+}
