@@ -55,6 +55,20 @@ public class ConnectionManagerTests
     }
 
     [Fact]
+    public void Neighbours_to_dial_can_be_changed_while_links_stand()
+    {
+        var (a, b, c) = (Make("a", dials: ["b"]), Make("b"), Make("c"));
+        Start(c, b, a);
+        a.Manager.SetNeighboursToDial("test", [c.Id]);
+        Run(1);
+        Assert.Equal([b.Id, c.Id], a.Manager.Adjacencies.Select(x => x.Neighbour).Order());
+        underlay.Connections[0].Abort(new PortalException(PortalError.Unreachable, "silence"));
+        Run(30);
+        Assert.Equal(c.Id, Assert.Single(a.Manager.Adjacencies).Neighbour);
+        Assert.Throws<ArgumentException>(() => a.Manager.SetNeighboursToDial("test", [a.Id]));
+    }
+
+    [Fact]
     public void A_link_that_flaps_is_not_redialled_in_a_tight_loop()
     {
         var (a, b) = (Make("a", dials: ["b"]), Make("b"));
