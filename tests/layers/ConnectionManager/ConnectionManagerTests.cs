@@ -59,7 +59,8 @@ public class ConnectionManagerTests
     {
         var (a, b, c) = (Make("a", dials: ["b"]), Make("b"), Make("c"));
         Start(c, b, a);
-        a.Manager.SetNeighboursToDial("test", [c.Id]);
+        // Inside a turn, as the manager asks: from outside, its continuations would leave virtual time.
+        a.Loop.Post(() => a.Manager.SetNeighboursToDial("test", [c.Id]));
         Run(1);
         Assert.Equal([b.Id, c.Id], a.Manager.Adjacencies.Select(x => x.Neighbour).Order());
         underlay.Connections[0].Abort(new PortalException(PortalError.Unreachable, "silence"));

@@ -5,6 +5,10 @@ using Florete.Simulation;
 
 namespace Florete.Layers.Tests.Transport;
 
+[CollectionDefinition(nameof(WholeVertices), DisableParallelization = true)]
+public class WholeVertices;
+
+[Collection(nameof(WholeVertices))]
 public class StreamConnectionTests
 {
     [Theory]
