@@ -37,7 +37,7 @@ public delegate Task<IClusterVertex> VertexFactory(VertexParts parts, Cancellati
 /// <summary>The network as this vertex sees it.</summary>
 /// <param name="Links">Configured and arriving links.</param>
 /// <param name="NextHops">How other vertices are reached.</param>
-/// <param name="Services">What is published where, as far as it can be reached.</param>
+/// <param name="Services">What is published where.</param>
 /// <param name="Counters">By name: packets forwarded, dropped by reason, …</param>
 public sealed record VertexReport(
     IReadOnlyList<LinkReport> Links, IReadOnlyList<NextHopReport> NextHops, IReadOnlyList<ServiceReport> Services,
@@ -61,8 +61,9 @@ public sealed record LinkReport(
 public sealed record NextHopReport(string Vertex, IReadOnlyList<string> Via, string? Backup, long MetricMicroseconds);
 
 /// <param name="Name">Path of the identity: service/hello.</param>
-/// <param name="Vertices">Paths of the vertices that publish it.</param>
-public sealed record ServiceReport(string Name, IReadOnlyList<string> Vertices);
+/// <param name="Vertices">Paths of the vertices that publish it and can be reached.</param>
+/// <param name="OutOfReach">Paths of the vertices that publish it where no path leads now; null: none.</param>
+public sealed record ServiceReport(string Name, IReadOnlyList<string> Vertices, IReadOnlyList<string>? OutOfReach = null);
 
 /// <param name="Outcome">passed, reached, unreachable, timedOut.</param>
 /// <param name="Vertex">Who answered; null: nobody did.</param>

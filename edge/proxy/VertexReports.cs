@@ -14,13 +14,21 @@ internal static class VertexReports
         Links(layer, port, configuration, downs),
         [.. layer.Forwarding.Routes.Select(static r => new NextHopReport(
             r.Vertex.Path, [.. r.NextHops.Select(static n => n.Path)], r.Repair, r.MetricMicroseconds))],
-        [.. layer.Services.GroupBy(static s => s.Service).OrderBy(static g => g.Key).Select(static g => new ServiceReport(
-            g.Key.Path, [.. g.Select(static s => s.Vertex.Path).Order(StringComparer.Ordinal)]))],
+        Services(layer.Services, layer.OutOfReach),
         Counters(layer, port, refusedHandshakes));
 
     public static long? Microseconds(TimeSpan? time) => time is { } t ? (long)t.TotalMicroseconds : null;
 
     public static string CamelCase(string name) => char.ToLowerInvariant(name[0]) + name[1..];
+
+    public static IReadOnlyList<ServiceReport> Services(IEnumerable<ServiceInstance> present, IEnumerable<ServiceInstance> outOfReach)
+    {
+        var (near, far) = (present.ToLookup(static s => s.Service), outOfReach.ToLookup(static s => s.Service));
+        return [.. near.Select(static g => g.Key).Union(far.Select(static g => g.Key)).Order().Select(id => new ServiceReport(
+            id.Path, Vertices(near[id]), far.Contains(id) ? Vertices(far[id]) : null))];
+
+        static string[] Vertices(IEnumerable<ServiceInstance> of) => [.. of.Select(static s => s.Vertex.Path).Order(StringComparer.Ordinal)];
+    }
 
     private static List<LinkReport> Links(LayerStatus layer, UdpPortStatus? port, UdpLinksConfiguration? configuration, CountingPortal? downs)
     {

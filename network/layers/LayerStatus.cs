@@ -19,11 +19,12 @@ public sealed record LayerVertexOptions
 /// <param name="Packets">What became of packets; live counters.</param>
 /// <param name="Directory">What is known of the layer.</param>
 /// <param name="Services">What is published where, as far as it can be reached.</param>
+/// <param name="OutOfReach">What is published where no path leads now.</param>
 /// <param name="Neighbours">Links that stand or are to be formed.</param>
 /// <param name="Transport">Connections between identities.</param>
 public sealed record LayerStatus(
     ForwardingStatus Forwarding, ForwardingCounters Packets, DirectoryStatus Directory, IReadOnlyList<ServiceInstance> Services,
-    IReadOnlyList<NeighbourStatus> Neighbours, TransportStatus Transport);
+    IReadOnlyList<ServiceInstance> OutOfReach, IReadOnlyList<NeighbourStatus> Neighbours, TransportStatus Transport);
 
 /// <param name="Published">Identities published here.</param>
 /// <param name="Connections">QUIC connections.</param>

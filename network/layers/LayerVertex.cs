@@ -120,7 +120,7 @@ public sealed class LayerVertex : IPortal, IAsyncDisposable
 
     /// <summary>The vertex at this moment, for people; from any thread.</summary>
     public Task<LayerStatus> StatusAsync() => loop.RunAsync(() => Task.FromResult(
-        new LayerStatus(forwarding.Status(), forwarding.Counters, directory.Status(), [.. directory.Services], manager.Status(), transport.Status())));
+        new LayerStatus(forwarding.Status(), forwarding.Counters, directory.Status(), [.. directory.Services], [.. directory.OutOfReach], manager.Status(), transport.Status())));
 
     /// <summary>Replaces the neighbours to dial over an underlay (<see cref="ConnectionManager.SetNeighboursToDial"/>); from any thread.</summary>
     /// <exception cref="ArgumentException">There is no such underlay, or a neighbour cannot be one; nothing has changed.</exception>
@@ -131,9 +131,12 @@ public sealed class LayerVertex : IPortal, IAsyncDisposable
     });
 
     /// <summary>Hop by hop to the nearest vertex that publishes the target; from any thread.</summary>
-    /// <exception cref="PortalException">Nothing publishes it, or too many probes are under way.</exception>
+    /// <exception cref="PortalException">
+    /// NotFound: nothing publishes it, or there is no such vertex. Unreachable: it is known, and no path leads there. LimitReached: too many probes are
+    /// under way.
+    /// </exception>
     public Task<IReadOnlyList<TraceHop>> TraceAsync(SpiffeId target, CancellationToken cancellationToken = default) => loop.RunAsync(() =>
-        forwarding.TraceAsync(target.Kind == IdentityKind.Vertex ? target : transport.Nearest(target), cancellationToken: cancellationToken));
+        forwarding.TraceAsync(target.Kind == IdentityKind.Vertex ? Known(target) : transport.Nearest(target), cancellationToken: cancellationToken));
 
     public async ValueTask DisposeAsync()
     {
@@ -152,6 +155,14 @@ public sealed class LayerVertex : IPortal, IAsyncDisposable
 
     private static bool Matches(ServiceQuery query, SpiffeId service) =>
         (query.Target is null || query.Target == service) && (query.Kind is null || query.Kind == service.Kind);
+
+    private SpiffeId Known(SpiffeId vertex)
+    {
+        if (vertex == Id) return vertex;
+        if (directory.Topology.Find(vertex) is null) throw new PortalException(PortalError.NotFound, $"No vertex {vertex} is known in this layer; see 'flor status' for those that are.");
+        if (forwarding.QualityTo(vertex) is null) throw new PortalException(PortalError.Unreachable, $"{vertex} is known, but no path leads there now; see 'flor status' for the links.");
+        return vertex;
+    }
 
     private void OnUp(Adjacency adjacency)
     {
@@ -203,7 +214,7 @@ public sealed class LayerVertex : IPortal, IAsyncDisposable
     {
         public IEnumerable<SpiffeId> VerticesOf(SpiffeId service) => directory.Find(service).Select(static i => i.Vertex);
 
-        public bool IsKnown(SpiffeId service) => directory.IsAnnounced(service);
+        public IEnumerable<SpiffeId> AnnouncedAt(SpiffeId service) => directory.AnnouncedAt(service);
 
         public ulong? IncarnationOf(SpiffeId vertex) => directory.IncarnationOf(vertex);
 

@@ -15,7 +15,7 @@ internal static class Tables
         Section(text, "LINK|STATE|ADDRESS|ROUND TRIP|LOSS|DOWNS|", status.Links.Select(static l =>
             $"{l.Neighbour}|{l.State}|{l.Address}|{Time(l.RoundTripMicroseconds)}|{l.Loss.ToString("0.0%", CultureInfo.InvariantCulture)}|{l.Downs}|{l.Reason}"));
         Section(text, "TO|NEXT HOPS|COST|BACKUP", status.NextHops.Select(static n => $"{n.Vertex}|{string.Join(", ", n.Via)}|{Time(n.MetricMicroseconds)}|{n.Backup}"));
-        Section(text, "SERVICE|VERTICES", status.Services.Select(static s => $"{s.Name}|{string.Join(", ", s.Vertices)}"));
+        ServiceSection(text, status.Services);
         Section(text, "INBOUND|AS|TO", status.Inbounds.Select(static i => $"{i.Listen}|{i.As}|{i.ForwardTo ?? "(proxy)"}"));
         Section(text, "OUTBOUND|PROGRAM", status.Outbounds.Select(static o => $"{o.Service}|{o.Target}"));
         var c = status.Connections;
@@ -34,11 +34,14 @@ internal static class Tables
     public static string Services(IReadOnlyList<ServiceReport> services)
     {
         var text = new StringBuilder();
-        Section(text, "SERVICE|VERTICES", services.Select(static s => $"{s.Name}|{string.Join(", ", s.Vertices)}"));
+        ServiceSection(text, services);
         return services.Count == 0 ? "Nothing is published.\n" : text.ToString().TrimStart('\n');
     }
 
     public static string Change(DiscoveredChange change) => $"{(change.IsPresent ? '+' : '-')} {change.Name} at {change.Vertex}\n";
+
+    private static void ServiceSection(StringBuilder text, IReadOnlyList<ServiceReport> services) => Section(
+        text, "SERVICE|VERTICES", services.Select(static s => $"{s.Name}|{string.Join(", ", s.Vertices.Concat((s.OutOfReach ?? []).Select(static v => $"{v} (out of reach)")))}"));
 
     private static string Time(long? microseconds) => microseconds is { } value ? $"{(value / 1000.0).ToString("0.###", CultureInfo.InvariantCulture)} ms" : "";
 

@@ -89,9 +89,15 @@ public sealed partial class Directory : ITurnEnd, IDisposable
     /// <summary>The present instances of a service; empty if there is none.</summary>
     public IReadOnlyList<ServiceInstance> Find(SpiffeId service) => services.Find(service);
 
-    /// <summary>Does any vertex announce the service, reachable or not?</summary>
-    public bool IsAnnounced(SpiffeId service) =>
-        store.Origins.Any(o => o.Services.TryGetValue(service, out var record) && !record.IsWithdrawn);
+    /// <summary>The vertices that announce the service, reachable or not.</summary>
+    public IEnumerable<SpiffeId> AnnouncedAt(SpiffeId service) => store.Origins
+        .Where(o => o.VertexRecord is { IsWithdrawn: false } && o.Services.TryGetValue(service, out var record) && !record.IsWithdrawn)
+        .Select(static o => o.Id);
+
+    /// <summary>The instances that a vertex announces which is known and cannot be reached from here.</summary>
+    public IEnumerable<ServiceInstance> OutOfReach => store.Origins
+        .Where(o => o.VertexRecord is { IsWithdrawn: false } && !reachable.Contains(o.Id))
+        .SelectMany(static o => o.Services.Values.Where(static record => !record.IsWithdrawn).Select(record => new ServiceInstance(record.Signer, o.Id)));
 
     /// <summary>Which life of a vertex its record belongs to: greater after every restart. Null: no record of it is held.</summary>
     public ulong? IncarnationOf(SpiffeId vertex) => store.FindOrigin(vertex)?.VertexRecord?.Version.Incarnation;

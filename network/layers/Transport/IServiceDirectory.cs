@@ -8,8 +8,8 @@ internal interface IServiceDirectory
     /// <summary>The vertices that publish the identity and can be reached.</summary>
     IEnumerable<SpiffeId> VerticesOf(SpiffeId service);
 
-    /// <summary>Is the identity published at all, if perhaps out of reach?</summary>
-    bool IsKnown(SpiffeId service);
+    /// <summary>The vertices that publish the identity, also those that cannot be reached.</summary>
+    IEnumerable<SpiffeId> AnnouncedAt(SpiffeId service);
 
     /// <summary>A number that changes when the vertex has been restarted; null: the vertex is not known.</summary>
     ulong? IncarnationOf(SpiffeId vertex);

@@ -11,6 +11,9 @@ internal sealed partial class TransportEndpoint
     // A peer that was restarted does not know the connection any more and stays silent; no living one is silent that long.
     private static readonly TimeSpan LeastSuspicion = TimeSpan.FromSeconds(1);
 
+    // An error is a sentence for people.
+    private const int MaxPlacesNamed = 3;
+
     /// <summary>Connects; inside a turn. Fails with <see cref="PortalException"/>.</summary>
     public async Task<PortalConnection> ConnectAsync(
         HeldIdentity caller, SpiffeId target, ConnectOptions options, CancellationToken cancellationToken)
@@ -28,6 +31,12 @@ internal sealed partial class TransportEndpoint
             try
             {
                 return await ConnectToAsync(new TransportKey(caller.Id, target, vertex, options.Class), caller, deadline, cancellationToken);
+            }
+            catch (PortalException e) when (e.Error == PortalError.TimedOut && Loop.Now >= deadline && Forwarding.QualityTo(vertex) is null)
+            {
+                // The path was lost while the answer was awaited: that is why there is none.
+                failure = NoCandidate(target, vertex);
+                break;
             }
             catch (PortalException e) when (e.Error is not (PortalError.Refused or PortalError.TargetFailed) && Loop.Now < deadline)
             {
@@ -66,10 +75,14 @@ internal sealed partial class TransportEndpoint
 
     private PortalException NoCandidate(SpiffeId target, SpiffeId? instance)
     {
-        var where = instance is null ? "" : $" at {instance}";
-        return directory.IsKnown(target) || published.ContainsKey(target)
-            ? new PortalException(PortalError.Unreachable, $"{target} is published{where}, but no path leads there now; see 'flor status' for the links.")
-            : new PortalException(PortalError.NotFound, $"Nothing publishes {target}{where}; see 'flor discover' for what is published.");
+        var at = directory.AnnouncedAt(target).Where(v => instance is null || v == instance).Order().ToArray();
+        if (at.Length == 0)
+        {
+            var where = instance is null ? "" : $" at {instance}";
+            return new PortalException(PortalError.NotFound, $"Nothing publishes {target}{where}; see 'flor discover' for what is published.");
+        }
+        var places = string.Join(", ", at.Take(MaxPlacesNamed)) + (at.Length > MaxPlacesNamed ? $" and {at.Length - MaxPlacesNamed} more" : "");
+        return new PortalException(PortalError.Unreachable, $"{target} is published at {places}, but no path leads there now; see 'flor status' for the links.");
     }
 
     private async Task<PortalConnection> ConnectToAsync(
