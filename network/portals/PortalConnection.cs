@@ -60,6 +60,9 @@ public abstract class DatagramFlow
     /// <summary>What has been measured lately.</summary>
     public abstract FlowQuality Quality { get; }
 
+    /// <summary>What came from the peer so far; null: the medium does not count. For users that report it to the peer.</summary>
+    public virtual FlowTally? Tally => null;
+
     /// <summary>Receives arriving datagrams, and news of quality. Until it is set, arriving datagrams are dropped.</summary>
     public IDatagramSink? Sink { get; set; }
 
@@ -79,6 +82,10 @@ public interface IDatagramSink
     /// <summary>The quality changed enough to matter (damped by the flow).</summary>
     void OnQualityChanged();
 }
+
+/// <param name="Received">Datagrams received since the connection began.</param>
+/// <param name="Missing">Gaps before the newest of them: lost, or still on the way; sinks when a late one arrives.</param>
+public readonly record struct FlowTally(ulong Received, ulong Missing);
 
 /// <summary>Measured properties of a datagram flow.</summary>
 /// <param name="RoundTrip">Smoothed round trip time; null: not measured yet.</param>

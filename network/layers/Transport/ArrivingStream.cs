@@ -33,12 +33,19 @@ internal sealed class ArrivingStream : ITransportStream
             Refuse(new PortalException(PortalError.ProtocolViolation, $"The stream was refused: {problem}."));
             return;
         }
-        if (kind == StreamKind.Datagrams)
+        PortalException? refusal = null;
+        ITransportStream? user = kind switch
         {
-            Refuse(new PortalException(PortalError.Refused, "This vertex does not take datagram connections."));
+            StreamKind.Control => new ControlStream(transport, stream),
+            StreamKind.Datagrams => DatagramConnection.Arrived(transport, stream, out refusal),
+            _ => StreamConnection.Arrived(transport, stream),
+        };
+        if (user is null)
+        {
+            stream.Consume(rest.Length);
+            Refuse(refusal!);
             return;
         }
-        ITransportStream user = kind == StreamKind.Control ? new ControlStream(transport, stream) : StreamConnection.Arrived(transport, stream);
         stream.UserState = user;
         user.OnData(rest, fin);
     }

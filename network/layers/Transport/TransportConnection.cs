@@ -60,6 +60,9 @@ internal sealed partial class TransportConnection : ITurnEnd
     /// <summary>Portal connections that it carries.</summary>
     public int Users => users.Count;
 
+    /// <summary>Datagram connections among them.</summary>
+    public int DatagramUsers => users.Count(static u => u is DatagramConnection);
+
     public TimeSpan SmoothedRoundTrip => Statistics.SmoothedRoundTrip;
 
     public long WindowGrowthLeftBytes => Endpoint.Options.MaxWindowGrowthBytes - windowGrowthBytes;

@@ -18,7 +18,8 @@ internal sealed partial class TransportEndpoint
     public async Task<PortalConnection> ConnectAsync(
         HeldIdentity caller, SpiffeId target, ConnectOptions options, CancellationToken cancellationToken)
     {
-        if (options.Mode != ConnectionMode.Stream) throw new PortalException(PortalError.Refused, "This vertex makes stream connections only.");
+        if (options.Mode is not (ConnectionMode.Stream or ConnectionMode.Datagram))
+            throw new PortalException(PortalError.Refused, "A connection of this vertex carries either a stream or datagrams; for both, connect twice.");
         var deadline = Loop.Now + (options.Timeout ?? ConnectOptions.DefaultTimeout);
         if (Bounds.MayConnect(caller.Id, target) is { IsAllowed: false } refused)
         {
@@ -30,7 +31,7 @@ internal sealed partial class TransportEndpoint
         {
             try
             {
-                return await ConnectToAsync(new TransportKey(caller.Id, target, vertex, options.Class), caller, deadline, cancellationToken);
+                return await ConnectToAsync(new TransportKey(caller.Id, target, vertex, options.Class), caller, options.Mode, deadline, cancellationToken);
             }
             catch (PortalException e) when (e.Error == PortalError.TimedOut && Loop.Now >= deadline && Forwarding.QualityTo(vertex) is null)
             {
@@ -86,7 +87,7 @@ internal sealed partial class TransportEndpoint
     }
 
     private async Task<PortalConnection> ConnectToAsync(
-        TransportKey key, HeldIdentity caller, Instant deadline, CancellationToken cancellationToken)
+        TransportKey key, HeldIdentity caller, ConnectionMode mode, Instant deadline, CancellationToken cancellationToken)
     {
         while (true)
         {
@@ -104,7 +105,11 @@ internal sealed partial class TransportEndpoint
             try
             {
                 var stream = await Promise<QuicStream>(key, deadline, transport.OpenStream, cancellationToken);
-                return await Promise<PortalConnection>(key, patience, p => StreamConnection.Call(transport, stream, p), cancellationToken);
+                return await Promise<PortalConnection>(key, patience, p =>
+                {
+                    if (mode == ConnectionMode.Datagram) DatagramConnection.Call(transport, stream, p);
+                    else StreamConnection.Call(transport, stream, p);
+                }, cancellationToken);
             }
             catch (PortalException e) when (!isFresh && Loop.Now < deadline
                 && (e.Error is PortalError.Unreachable or PortalError.Closed || (e.Error == PortalError.TimedOut && transport.LastHeard < asked)))

@@ -48,6 +48,8 @@ internal sealed partial class TransportEndpoint : ILocalReceiver, IDisposable
             InitialRoundTrip = options.InitialRoundTrip,
         };
         forwarding.SetReceiver(PayloadType.Quic, this);
+        forwarding.SetReceiver(PayloadType.SealedDatagram, Datagrams);
+        forwarding.PathsChanged += Datagrams.OnPathsChanged;
         bounds.Changed += OnBoundsChanged;
     }
 
@@ -76,6 +78,8 @@ internal sealed partial class TransportEndpoint : ILocalReceiver, IDisposable
     public SendChunkPool HeaderChunks { get; } = new(HeaderChunkBytes, KeptHeaderChunks);
 
     public TransportCounters Counters { get; } = new();
+
+    public DatagramReceiver Datagrams { get; } = new();
 
     public IReadOnlyCollection<TransportConnection> Connections => connections;
 
@@ -152,7 +156,7 @@ internal sealed partial class TransportEndpoint : ILocalReceiver, IDisposable
     public TransportStatus Status() => new(
         [.. published.Keys],
         [.. connections.Select(static c => c.Status())],
-        new Dictionary<string, long>
+        new Dictionary<string, long>(Datagrams.Counters.All())
         {
             ["opened"] = Counters.Opened,
             ["accepted"] = Counters.Accepted,
@@ -167,6 +171,7 @@ internal sealed partial class TransportEndpoint : ILocalReceiver, IDisposable
     public void Dispose()
     {
         Bounds.Changed -= OnBoundsChanged;
+        Forwarding.PathsChanged -= Datagrams.OnPathsChanged;
         foreach (var connection in connections.ToArray())
         {
             connection.Close(PortalError.Closed, "The vertex is shutting down.");

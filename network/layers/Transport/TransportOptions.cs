@@ -1,4 +1,5 @@
 using Florete.Quic;
+using Florete.Sealing;
 
 namespace Florete.Layers;
 
@@ -18,6 +19,15 @@ public sealed record TransportOptions
 
     /// <summary>Streams that a caller may have open in one connection at once.</summary>
     public int MaxStreams { get; init; } = 1024;
+
+    /// <summary>Datagram connections of this vertex; each has keys and replay windows, some 6 KB.</summary>
+    public int MaxDatagramConnections { get; init; } = 4096;
+
+    /// <summary>Of these, in one QUIC connection: a caller needs one for a target.</summary>
+    public int MaxDatagramConnectionsPerPair { get; init; } = 64;
+
+    /// <summary>When the sending key of a datagram connection is replaced.</summary>
+    public RekeyLimits DatagramRekeyLimits { get; init; } = RekeyLimits.Default;
 
     /// <summary>Bytes of one stream that may wait for its reader at first; grows to <see cref="MaxStreamWindowBytes"/> while the reader keeps up.</summary>
     public int StreamWindowBytes { get; init; } = 128 * 1024;
@@ -65,6 +75,9 @@ public sealed record TransportOptions
     {
         if (MaxConnections < 1 || MaxHandshakes < 1 || MaxHandshakesPerVertex < 1 || MaxStreams < 2)
             throw new ArgumentException("Counts of connections, handshakes and streams must be positive, and a connection needs 2 streams.");
+        if (MaxDatagramConnections < 0 || MaxDatagramConnectionsPerPair < 1)
+            throw new ArgumentException("The count of datagram connections must not be negative, and a pair must be allowed one.");
+        DatagramRekeyLimits.Validated();
         if (StreamWindowBytes < 16 * 1024 || MaxStreamWindowBytes < StreamWindowBytes)
             throw new ArgumentException("A stream's window must be at least 16 KiB, and its maximum no less than its beginning.");
         if (SendLimitBytes < 16 * 1024 || MaxSendLimitBytes < SendLimitBytes)
