@@ -11,6 +11,9 @@ internal sealed class FakeFlow(EventLoop loop, PacketPool pool, TimeSpan delay) 
 
     public bool IsCut { get; set; }
 
+    /// <summary>Sees every packet that is sent; may change it, or return false to lose it.</summary>
+    public Func<byte[], bool>? Tap { get; set; }
+
     public int SentPackets { get; private set; }
 
     public List<TrafficClass> Classes { get; } = [];
@@ -35,7 +38,7 @@ internal sealed class FakeFlow(EventLoop loop, PacketPool pool, TimeSpan delay) 
         if (Classes.Count < 100) Classes.Add(trafficClass);
         var copy = packet.Span.ToArray();
         packet.Return();
-        if (Peer is not { } peer) return;
+        if (Peer is not { } peer || (Tap is { } tap && !tap(copy))) return;
         LoopTimer timer = null!;
         timer = peer.Loop.CreateTimer(() => peer.Arrive(copy));
         timer.Set(Loop.Now + delay);
