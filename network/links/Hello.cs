@@ -14,7 +14,7 @@ internal sealed record Hello
     public const int ClusterHashBytes = 32;
 
     private const ushort VersionTlv = 0x8001, FeaturesTlv = 0x0002, ClusterTlv = 0x8003, IndexTlv = 0x8004, ObservedTlv = 0x0005,
-        CandidateTlv = 0x0006, RunTlv = 0x8007, RenewsTlv = 0x8008;
+        CandidateTlv = 0x0006, RunTlv = 0x8007, RenewsTlv = 0x8008, BegunTlv = 0x0009;
 
     public ulong Features { get; init; }
 
@@ -26,6 +26,12 @@ internal sealed record Hello
 
     /// <summary>Random per start of the vertex.</summary>
     public required ulong Run { get; init; }
+
+    /// <summary>
+    /// How many links the sender had begun in this run, the one of an answer included. A Hello that was on its way while the other handshake of a
+    /// simultaneous dial made a link counts fewer than that link's answer: by it a late Hello is told from one that begins anew.
+    /// </summary>
+    public ulong Begun { get; init; }
 
     /// <summary>The receiver's index of the link that this handshake renews; null: a new link.</summary>
     public uint? Renews { get; init; }
@@ -51,6 +57,8 @@ internal sealed record Hello
         Put(destination, ref at, IndexTlv, value[..4]);
         BinaryPrimitives.WriteUInt64BigEndian(value, Run);
         Put(destination, ref at, RunTlv, value[..8]);
+        BinaryPrimitives.WriteUInt64BigEndian(value, Begun);
+        Put(destination, ref at, BegunTlv, value[..8]);
         if (Renews is { } renews)
         {
             BinaryPrimitives.WriteUInt32BigEndian(value, renews);
@@ -73,7 +81,7 @@ internal sealed record Hello
     {
         hello = null;
         ushort version = 0;
-        ulong features = 0, run = 0;
+        ulong features = 0, run = 0, begun = 0;
         uint index = 0;
         uint? renews = null;
         byte[]? cluster = null;
@@ -90,7 +98,7 @@ internal sealed record Hello
             var isRight = type switch
             {
                 VersionTlv => length == 2,
-                FeaturesTlv or RunTlv => length == 8,
+                FeaturesTlv or RunTlv or BegunTlv => length == 8,
                 ClusterTlv => length == ClusterHashBytes,
                 IndexTlv or RenewsTlv => length == 4,
                 ObservedTlv or CandidateTlv => length == UdpAddress.Bytes,
@@ -104,6 +112,7 @@ internal sealed record Hello
                 case RunTlv: run = BinaryPrimitives.ReadUInt64BigEndian(value); break;
                 case ClusterTlv: cluster = value.ToArray(); break;
                 case IndexTlv: index = BinaryPrimitives.ReadUInt32BigEndian(value); break;
+                case BegunTlv: begun = BinaryPrimitives.ReadUInt64BigEndian(value); break;
                 case RenewsTlv: renews = BinaryPrimitives.ReadUInt32BigEndian(value); break;
                 case ObservedTlv when UdpAddress.TryRead(value, out var address): observed = address; break;
                 case CandidateTlv when candidates.Count < MaxCandidates && UdpAddress.TryRead(value, out var address): candidates.Add(address); break;
@@ -117,6 +126,7 @@ internal sealed record Hello
             ClusterHash = cluster,
             LinkIndex = index,
             Run = run,
+            Begun = begun,
             Renews = renews,
             Observed = observed,
             Candidates = candidates,

@@ -30,20 +30,39 @@ internal sealed class Liveness
     private const double ImprobableRun = 1e-5; // per interval; the questions asked in the second half of the detection time multiply it down
     private static readonly TimeSpan MaxInterval = TimeSpan.FromSeconds(1);
 
+    // A program that has just started compiles itself while it runs: it may be silent for longer than a settled one.
+    private static readonly TimeSpan Youth = TimeSpan.FromSeconds(5), YoungDetection = TimeSpan.FromMilliseconds(600);
+
+    // A neighbour on a busy machine that was silent for long, and lived, may be so again; half forgotten after about 50 measurements.
+    private static readonly TimeSpan MostPatience = TimeSpan.FromSeconds(1);
+    private const double GapFactor = 2, GapDecay = 0.986;
+
+    private readonly Instant born;
+    private TimeSpan longestGap;
+
     private TimeSpan peerInterval = Interval;
     private double jitterMilliseconds;
+    private TimeSpan adapted = TimeSpan.FromMilliseconds(180);
     private long? lastTransit;
     private Instant lastAuthenticated;
     private Instant lastHeard;
     private Instant failingSince = Instant.Never;
     private int failedSends;
 
-    public Liveness(Instant now) => lastHeard = lastAuthenticated = now;
+    public Liveness(Instant now) => born = lastHeard = lastAuthenticated = now;
 
     public Instant LastHeard => lastHeard;
 
     /// <summary>Silence that means down.</summary>
-    public TimeSpan Detection { get; private set; } = TimeSpan.FromMilliseconds(180);
+    public TimeSpan Detection
+    {
+        get
+        {
+            var patience = lastHeard - born < Youth ? YoungDetection : GapFactor * longestGap;
+            if (patience > MostPatience) patience = MostPatience;
+            return patience > adapted ? patience : adapted;
+        }
+    }
 
     /// <summary>When the silence becomes suspicious: ask.</summary>
     public Instant AsksAt => lastHeard + (Detection / 2);
@@ -52,7 +71,13 @@ internal sealed class Liveness
 
     public bool IsFailing => failedSends > 0;
 
-    public void OnAuthenticated(Instant now) => lastHeard = lastAuthenticated = now;
+    public void OnAuthenticated(Instant now)
+    {
+        var gap = now - lastHeard;
+        // Gaps of the ordinary interval say nothing; double of them is below the least detection time anyway.
+        if (gap > longestGap) longestGap = gap;
+        lastHeard = lastAuthenticated = now;
+    }
 
     /// <summary>A segment from the validated address that advanced an SDU.</summary>
     public void OnProgress(Instant now)
@@ -79,7 +104,8 @@ internal sealed class Liveness
     {
         var losses = Math.Clamp(Math.Ceiling(Math.Log(ImprobableRun) / Math.Log(Math.Clamp(loss, 1e-4, 0.4))), 2, 12);
         var detection = ((losses + 0.5) * peerInterval) + TimeSpan.FromMilliseconds(4 * Math.Min(jitterMilliseconds, MostJitterMilliseconds));
-        Detection = detection > LeastDetection ? detection : LeastDetection;
+        adapted = detection > LeastDetection ? detection : LeastDetection;
+        longestGap *= GapDecay;
     }
 
     /// <summary>Our own loop did not run for this long: the neighbour is not to blame.</summary>

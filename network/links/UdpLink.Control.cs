@@ -7,6 +7,7 @@ namespace Florete.Links;
 /// <content>The control stream: keys, acceptance, and the change to a renewed connection.</content>
 internal sealed partial class UdpLink : IControlUser
 {
+    private const byte FirstEpoch = 0;
     private ControlChannel control;
     private PortalException? closeReason;
     private bool isPeerKeyed;
@@ -83,6 +84,13 @@ internal sealed partial class UdpLink : IControlUser
         GoodbyeReason.ProtocolBroken => new PortalException(PortalError.ProtocolViolation, text),
         _ => new PortalException(PortalError.Unreachable, text),
     };
+
+    // The neighbour seals, so it has our KeyReady, and, sent before it in the same stream, our Key. Its own KeyReady may be lost and come late.
+    private void OnSealedBeforeKeyReady()
+    {
+        sealing.Confirm(FirstEpoch);
+        Keyed();
+    }
 
     private void Keyed()
     {

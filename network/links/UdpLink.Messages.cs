@@ -233,7 +233,6 @@ internal sealed partial class UdpLink
     public void ScheduleRenewal(bool atOnce = false)
     {
         var left = (PeerNotAfter < owner.NotAfterOf(Local) ? PeerNotAfter : owner.NotAfterOf(Local)) - owner.WallClockNow;
-        // The lower identity goes first, so that the two do not meet.
         if (left < LeastRenewalInterval * 2) left = LeastRenewalInterval * 2;
         // The lower identity goes first, so that the two do not meet.
         renewAt = port.Loop.Now + (atOnce ? TimeSpan.Zero : left / 2) + (Local < Remote ? TimeSpan.Zero : TimeSpan.FromSeconds(1));

@@ -27,6 +27,7 @@ internal sealed partial class UdpLink : PortalConnection
     public UdpLink(LinkPort port, IUdpLinkOwner owner, UdpLinkOptions options, ControlChannel control, Hello peerHello, uint index, long? capacity)
     {
         (this.port, this.owner, this.control, Index, PeerRun) = (port, owner, control, index, peerHello.Run);
+        PeerBegun = peerHello.Begun;
         (Local, Remote) = (control.Local!, control.Peer!.Id!);
         PeerNotAfter = control.Peer.NotAfter;
         IsDialler = control.IsDialler;
@@ -51,6 +52,9 @@ internal sealed partial class UdpLink : PortalConnection
 
     /// <summary>Which start of the neighbour this is.</summary>
     public ulong PeerRun { get; }
+
+    /// <summary>The neighbour's count of links when it told us of this one; see <see cref="Hello.Begun"/>.</summary>
+    public ulong PeerBegun { get; }
 
     /// <summary>This side dialled.</summary>
     public bool IsDialler { get; }
@@ -182,6 +186,7 @@ internal sealed partial class UdpLink : PortalConnection
         receivedSegments += (ulong)segments;
         receivedBytes += packet.Length;
         liveness.OnAuthenticated(port.Loop.Now);
+        if (!IsUp) OnSealedBeforeKeyReady();
         if (header.Counter.Lane == Lanes.Link)
         {
             OnMessage(from, packet.Span);

@@ -39,16 +39,14 @@ public sealed partial class UdpLinkPortal
         private readonly UdpLinkPortal portal;
         private readonly SpiffeId local;
         private readonly UdpNeighbour neighbour;
-        private readonly TaskCompletionSource<UdpLink> done = new(TaskCreationOptions.RunContinuationsAsynchronously);
         private readonly LoopTimer deadline;
         private readonly LoopTimer next;
         private readonly Queue<UdpAddress> round = [];
         private ControlChannel? channel;
         private TimeSpan pause = FirstPause;
         private PortalException last;
-        private int waiters;
+        private readonly List<LoopPromise<UdpLink>> waiters = [];
         private bool isOver;
-        private bool isGivingWay;
 
         public DialWork(UdpLinkPortal portal, SpiffeId local, UdpNeighbour neighbour, TimeSpan timeout)
         {
@@ -59,20 +57,23 @@ public sealed partial class UdpLinkPortal
             next = portal.port.Loop.CreateTimer(TryNext);
         }
 
-        public bool IsGettingAnswers => channel is { HasAnswer: true, IsOpen: true };
+        public bool IsHelloUnanswered => channel?.User is ClientHandshake { IsHelloUnanswered: true };
 
         public void Begin() => TryNext();
 
         public async Task<UdpLink> WaitAsync(CancellationToken cancellationToken)
         {
-            waiters++;
+            // The dial has its own deadline.
+            var waiter = new LoopPromise<UdpLink>(portal.port.Loop).Within(Instant.Never, () => last, cancellationToken);
+            waiters.Add(waiter);
             try
             {
-                return await done.Task.WaitAsync(cancellationToken);
+                return await waiter.Task;
             }
             finally
             {
-                if (--waiters == 0 && !isOver) Fail(new PortalException(PortalError.Closed, "Nobody waits any more."));
+                waiters.Remove(waiter);
+                if (waiters.Count == 0 && !isOver) Fail(new PortalException(PortalError.Closed, "Nobody waits any more."));
             }
         }
 
@@ -80,7 +81,7 @@ public sealed partial class UdpLinkPortal
         {
             if (isOver) return;
             End();
-            done.TrySetResult(link);
+            foreach (var waiter in waiters) waiter.Set(link);
         }
 
         public void Fail(PortalException reason)
@@ -92,14 +93,12 @@ public sealed partial class UdpLinkPortal
             if (attempt?.User is ClientHandshake) attempt.Close(GoodbyeReason.Orderly, "Given up.");
             if (portal.byPair.TryGetValue((local, neighbour.Vertex), out var link) && link is { IsDialler: true, IsAccepted: false })
                 link.Close(GoodbyeReason.Orderly, "Given up.", reason, tellNeighbour: true);
-            done.TrySetException(reason);
-            _ = done.Task.Exception; // seen, even when nobody waits any more
+            foreach (var waiter in waiters) waiter.Fail(reason);
         }
 
         /// <summary>The neighbour's own handshake goes on instead of ours.</summary>
         public void GiveWay()
         {
-            isGivingWay = true;
             var attempt = channel;
             channel = null;
             attempt?.Close(GoodbyeReason.Duplicate, "Your handshake goes on.");
@@ -130,7 +129,6 @@ public sealed partial class UdpLinkPortal
 
         private void Later()
         {
-            isGivingWay = false;
             next.Set(portal.port.Loop.Now + (round.Count > 0 ? TimeSpan.Zero : pause));
             if (round.Count == 0) pause = pause * 2 < MostPause ? pause * 2 : MostPause;
         }
@@ -138,7 +136,7 @@ public sealed partial class UdpLinkPortal
         private void TryNext()
         {
             if (isOver) return;
-            if (channel is { } attempt && !attempt.HasAnswer)
+            if (channel is { } attempt && (!attempt.HasAnswer || attempt.User is ClientHandshake { IsOverdue: true }))
             {
                 // Silence: leave it, without waiting for its own timeout.
                 channel = null;
@@ -147,9 +145,8 @@ public sealed partial class UdpLinkPortal
                 Later();
                 return;
             }
-            if (channel is not null || isGivingWay)
+            if (channel is not null || portal.byPair.ContainsKey((local, neighbour.Vertex)))
             {
-                isGivingWay = false;
                 next.Set(portal.port.Loop.Now + Patience);
                 return;
             }
@@ -194,9 +191,26 @@ public sealed partial class UdpLinkPortal
     /// <summary>A handshake that we began: for a new link (with its dial), or to renew one.</summary>
     private sealed class ClientHandshake(UdpLinkPortal portal, ControlChannel channel, UdpLink? renewed, DialWork? dial) : IControlUser
     {
+        // A neighbour that is there answers at once; for so long its own dial gives way to our Hello.
+        private static readonly TimeSpan AnswerTime = TimeSpan.FromSeconds(2);
         private readonly uint index = renewed?.Index ?? portal.NewIndex();
+        private Instant helloSentAt = Instant.Never;
 
-        public void OnConfirmed(ControlChannel confirmed) => portal.SendHello(channel, index, renewed?.PeerIndex);
+        public bool IsHelloUnanswered => helloSentAt != Instant.Never && !IsOverdue;
+
+        public bool IsOverdue => helloSentAt != Instant.Never && portal.port.Loop.Now - helloSentAt > AnswerTime;
+
+        public void OnConfirmed(ControlChannel confirmed)
+        {
+            // The neighbour's dial was quicker. A Hello for a new link is sent by a side that has none: the neighbour believes that.
+            if (renewed is null && portal.byPair.ContainsKey((channel.Local!, channel.Peer!.Id!)))
+            {
+                channel.Close(GoodbyeReason.Duplicate, "Your handshake goes on.");
+                return;
+            }
+            helloSentAt = portal.port.Loop.Now;
+            portal.SendHello(channel, index, renewed?.PeerIndex);
+        }
 
         public bool OnMessage(ControlChannel from, ControlMessageType type, ReadOnlySpan<byte> body)
         {

@@ -11,9 +11,8 @@ public sealed partial class UdpLinkPortal : IUdpLinkOwner
 {
     private const string Alpn = "florete-link/1";
 
-    // A dial that got no further in so much time leaves the address of the other dial alone.
-    private static readonly TimeSpan SimultaneousDial = TimeSpan.FromSeconds(2);
     private readonly Dictionary<SpiffeId, FlapRecord> flaps = [];
+    private ulong begun;
 
     private QuicOptions QuicSettings => new()
     {
@@ -75,7 +74,7 @@ public sealed partial class UdpLinkPortal : IUdpLinkOwner
     private void SendHello(ControlChannel channel, uint index, uint? renews)
     {
         Span<byte> body = stackalloc byte[ControlChannel.MaxBodyBytes];
-        var hello = new Hello { ClusterHash = clusterHash, LinkIndex = index, Run = run, Renews = renews, Observed = channel.To };
+        var hello = new Hello { ClusterHash = clusterHash, LinkIndex = index, Run = run, Begun = begun, Renews = renews, Observed = channel.To };
         channel.Send(ControlMessageType.Hello, body[..hello.Write(body)]);
     }
 
@@ -111,6 +110,7 @@ public sealed partial class UdpLinkPortal : IUdpLinkOwner
             older.Close(GoodbyeReason.Replaced, "A newer handshake took its place.", new PortalException(PortalError.Closed, $"{pair.Item2} began a new link."), tellNeighbour: true);
         var capacity = neighbours.TryGetValue(pair.Item2, out var neighbour) ? neighbour.CapacityBitsPerSecond : null;
         var link = new UdpLink(port, this, options, channel, peer, index, capacity);
+        begun++;
         links.Add(index, link);
         byPair[pair] = link;
         channel.User = link;
@@ -259,11 +259,11 @@ public sealed partial class UdpLinkPortal : IUdpLinkOwner
         byPair.TryGetValue((local, remote), out var existing);
         if (existing is null && links.Count >= options.MaxLinks) return (GoodbyeReason.Limit, $"There are {links.Count} links already, the most that are allowed.");
         if (Flaps(remote).WaitUntil > port.Loop.Now) return (GoodbyeReason.Flapping, $"The link was down {Flaps(remote).Downs} times lately; try again later.");
-        // Two dial at once: the lower identity's handshake wins, if it leads anywhere.
-        if (local > remote) return null;
-        var isOwnWinning = existing is { IsDialler: true } && existing.PeerRun == hello.Run && port.Loop.Now - existing.Began < SimultaneousDial;
-        if (!isOwnWinning && dials.TryGetValue((local, remote), out var dial)) isOwnWinning = dial.IsGettingAnswers;
-        return isOwnWinning ? (GoodbyeReason.Duplicate, "The other handshake between us wins.") : null;
+        // Sent before the neighbour knew of this link: it came late.
+        var isLate = existing is not null && existing.PeerRun == hello.Run && hello.Begun < existing.PeerBegun;
+        // Two dial at once: the lower identity's Hello wins.
+        var isOwnWinning = local < remote && dials.TryGetValue((local, remote), out var dial) && dial.IsHelloUnanswered;
+        return isLate || isOwnWinning ? (GoodbyeReason.Duplicate, "The other handshake between us wins.") : null;
     }
 
     /// <summary>Downs of a neighbour within the last minute, and how long it has to wait after the last.</summary>

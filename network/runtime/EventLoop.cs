@@ -77,11 +77,23 @@ public abstract class EventLoop : PipeScheduler
     }
 
     /// <summary>Runs an asynchronous function in this loop's turns and returns its result; from any thread.</summary>
-    public async Task<T> RunAsync<T>(Func<Task<T>> function)
+    public Task<T> RunAsync<T>(Func<Task<T>> function)
     {
-        T result = default!;
-        await RunAsync(async () => { result = await function(); });
-        return result;
+        if (IsInTurn) return function();
+        // Not by way of the other overload: an await here would put a thread of the pool between the result and its task.
+        var done = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
+        Post(async () =>
+        {
+            try
+            {
+                done.SetResult(await function());
+            }
+            catch (Exception e)
+            {
+                done.SetException(e);
+            }
+        });
+        return done.Task;
     }
 
     /// <summary>Makes a timer whose callback runs in this loop's turns. Set and cancel it inside turns only.</summary>

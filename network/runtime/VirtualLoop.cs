@@ -22,7 +22,17 @@ public sealed class VirtualLoop : EventLoop
     /// <summary>Gives this loop a wall clock that runs apart from the others'.</summary>
     public TimeProvider? WallClockOverride { get; set; }
 
-    internal Instant NextDue => HasPosted || HasEndOfTurnWork ? clock.Now : NextTimer;
+    /// <summary>Until then no turn runs, as in a program that the machine does not run or that compiles itself; what arrives waits.</summary>
+    public Instant StalledUntil { get; set; }
+
+    internal Instant NextDue
+    {
+        get
+        {
+            var due = HasPosted || HasEndOfTurnWork ? clock.Now : NextTimer;
+            return due > StalledUntil ? due : StalledUntil;
+        }
+    }
 
     internal void Turn()
     {

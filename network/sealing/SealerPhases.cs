@@ -39,10 +39,10 @@ public sealed class SealerPhases : IDisposable
         return epoch;
     }
 
-    /// <summary>The receiver has the key of this epoch: use it from now on. False when that is not the one being carried.</summary>
+    /// <summary>The receiver has the key of this epoch: use it from now on. Idempotent. False when it is neither the one being carried nor the one in use.</summary>
     public bool Confirm(byte epoch)
     {
-        if (next is null || next.Epoch != epoch) return false;
+        if (next is null || next.Epoch != epoch) return Current?.Epoch == epoch;
         Current?.Dispose();
         Current = next;
         next = null;

@@ -105,7 +105,7 @@ public sealed partial class ConnectionManager : IAsyncDisposable
     }
 
     /// <summary>Withdraws the vertex and ends every link in order.</summary>
-    public async ValueTask DisposeAsync() => await loop.RunAsync(async () =>
+    public ValueTask DisposeAsync() => new(loop.RunAsync(async () =>
     {
         if (stopping.IsCancellationRequested) return;
         // Not CancelAsync: its callbacks would leave the loop.
@@ -121,7 +121,7 @@ public sealed partial class ConnectionManager : IAsyncDisposable
             Remove(link, "this vertex stops");
             await link.Connection.DisposeAsync();
         }
-    });
+    }));
 
     /// <summary>How it stands with every neighbour that is linked or to be dialled.</summary>
     public IReadOnlyList<NeighbourStatus> Status()

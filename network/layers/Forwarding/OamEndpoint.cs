@@ -84,9 +84,9 @@ internal sealed class OamEndpoint(ForwardingEngine engine, EventLoop loop, Packe
             throw new PortalException(PortalError.LimitReached, $"{MaxOutstanding} echo requests are without an answer; try again when they have timed out.");
         }
         var correlator = BitConverter.ToUInt64(RandomNumberGenerator.GetBytes(sizeof(ulong)));
-        var probe = new Probe(vertex, timeToLive, loop.Now);
+        var probe = new Probe(vertex, timeToLive, loop.Now, new LoopPromise<TraceHop>(loop));
         outstanding.Add(correlator, probe);
-        var timer = loop.CreateTimer(() => probe.Answer.TrySetResult(new TraceHop(timeToLive, ProbeOutcome.TimedOut, null, null)));
+        var timer = loop.CreateTimer(() => probe.Answer.Set(new TraceHop(timeToLive, ProbeOutcome.TimedOut, null, null)));
         timer.Set(loop.Now + timeout);
         try
         {
@@ -98,7 +98,7 @@ internal sealed class OamEndpoint(ForwardingEngine engine, EventLoop loop, Packe
                 var code = sent == SendResult.TooLarge ? UnreachableCode.TooLarge : UnreachableCode.NoRoute;
                 return new TraceHop(timeToLive, ProbeOutcome.Unreachable, engine.Self, TimeSpan.Zero, code);
             }
-            return await probe.Answer.Task.WaitAsync(cancellationToken);
+            return await probe.Answer.Within(Instant.Never, static () => new TimeoutException(), cancellationToken).Task;
         }
         finally
         {
@@ -136,7 +136,7 @@ internal sealed class OamEndpoint(ForwardingEngine engine, EventLoop loop, Packe
             OamKind.TimeExceeded => ProbeOutcome.Passed,
             _ => ProbeOutcome.Unreachable,
         };
-        probe.Answer.TrySetResult(new TraceHop(probe.TimeToLive, outcome, vertex, loop.Now - probe.SentAt, message.Code));
+        probe.Answer.Set(new TraceHop(probe.TimeToLive, outcome, vertex, loop.Now - probe.SentAt, message.Code));
     }
 
     private SendResult Send(
@@ -155,8 +155,5 @@ internal sealed class OamEndpoint(ForwardingEngine engine, EventLoop loop, Packe
         return engine.Send(packet, PayloadType.Oam, to, flowLabel, trafficClass == TrafficClass.Control ? TrafficClass.Interactive : trafficClass, timeToLive);
     }
 
-    private sealed record Probe(SpiffeId Target, byte TimeToLive, Instant SentAt)
-    {
-        public TaskCompletionSource<TraceHop> Answer { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    }
+    private sealed record Probe(SpiffeId Target, byte TimeToLive, Instant SentAt, LoopPromise<TraceHop> Answer);
 }

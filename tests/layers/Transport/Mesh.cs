@@ -46,11 +46,7 @@ internal sealed class Mesh : IDisposable
     /// <summary>Runs virtual time until the task is done, and returns its result or throws its error.</summary>
     public T Wait<T>(Task<T> task, int seconds = 60)
     {
-        // A few continuations leave the loop for the thread pool and come back: virtual time goes on in steps, so that it cannot outrun them.
-        for (var step = 0; step < seconds * 200 && !task.IsCompleted; step++)
-        {
-            if (!Clock.RunUntil(() => task.IsCompleted, TimeSpan.FromMilliseconds(5))) Thread.Sleep(1);
-        }
+        Clock.RunUntil(() => task.IsCompleted, TimeSpan.FromSeconds(seconds));
         Assert.True(task.IsCompleted, "Not done in time.");
         return task.GetAwaiter().GetResult();
     }
@@ -85,7 +81,7 @@ internal sealed class Member
             Loop, Pool, Socket,
             new UdpLinkOptions { Neighbours = [.. neighbours.Select(n => new UdpNeighbour(Id(n.Name), [IPEndPoint.Parse(n.Address)]))] },
             new LinkTrust(mesh.Authority.ClusterIdentity, verifier, mesh.Bounds));
-        Vertex = mesh.Wait(LayerVertex.StartAsync(
+        Vertex = Run(async () => await LayerVertex.StartAsync(
             new LayerVertexOptions(), Loop, Pool, identity, [new Underlay("udp", links, [.. neighbours.Select(n => Id(n.Name))])],
             verifier, mesh.Bounds, null, NullLoggerFactory.Instance));
     }
@@ -118,9 +114,8 @@ internal sealed class Member
     {
         for (var tries = 0; tries < 1000; tries++)
         {
-            if (Mesh.Wait(Vertex.StatusAsync()).Services.Any(s => s.Service == service)) return;
+            if (Run(async () => await Vertex.StatusAsync()).Services.Any(s => s.Service == service)) return;
             Mesh.Clock.Run(TimeSpan.FromMilliseconds(20));
-            Thread.Sleep(1);
         }
         Assert.Fail($"{service} was not found from {Vertex.Id}.");
     }
