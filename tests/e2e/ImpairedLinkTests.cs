@@ -26,16 +26,14 @@ public sealed class ImpairedLinkTests(ITestOutputHelper output)
         var cluster = await Cluster.StartAsync(lab, Plan.Line with { Wires = new Dictionary<(string, string), Impairment> { [("a", "b")] = Impairment.None } });
         var server = cluster.Content;
         var wire = cluster.CableOf("a", "b").Wire!;
+        var downs = await cluster.LinkDownsAsync();
         wire.Impairment = Impairments[link];
 
         var got = (await Command.ShellAsync(
             cluster.First.Network, "curl -sSf -x socks5h://127.0.0.1:1080 http://hello.rete/timed/20/0 | sha256sum", TimeSpan.FromMinutes(3))).Succeeded();
         var sent = Assert.Single(server.Timed);
         Assert.StartsWith(ContentServer.Checksum(sent), got.Output, StringComparison.Ordinal);
-        foreach (var node in cluster.Nodes)
-        {
-            Assert.Equal(0, Status.LinkDowns(await node.StatusAsync()));
-        }
+        Assert.Equal(downs, await cluster.LinkDownsAsync());
 
         lab.Say($"measured: {link}: {sent / 1e6:0.0} MB in {got.Took.TotalSeconds:0.0} s, {wire.Passed} frames passed, {wire.Lost} lost");
     }

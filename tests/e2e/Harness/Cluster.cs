@@ -118,6 +118,18 @@ public sealed class Cluster
         }
     }
 
+    /// <summary>How often links of all nodes went down since each started.</summary>
+    public async Task<long> LinkDownsAsync()
+    {
+        long downs = 0;
+        foreach (var node in Nodes)
+        {
+            downs += Status.LinkDowns(await node.StatusAsync());
+        }
+
+        return downs;
+    }
+
     /// <summary>The first node's proxy opens connections to a service.</summary>
     public Task ReachableAsync(string service) => Eventually.HoldsAsync(
         $"{service} can be reached from {First.Name}",
