@@ -69,7 +69,7 @@ internal sealed partial class NodeInbounds(NodeMaterials materials, EdgeConnecti
         foreach (var (key, slot) in slots)
         {
             if (next.ContainsKey(key)) continue;
-            await slot.Listener!.DisposeAsync().ConfigureAwait(false);
+            await slot.DisposeAsync().ConfigureAwait(false);
             Ended(slot.Configuration.Listen);
         }
         slots = next;
@@ -77,20 +77,23 @@ internal sealed partial class NodeInbounds(NodeMaterials materials, EdgeConnecti
 
     public async ValueTask DisposeAsync()
     {
-        foreach (var slot in slots.Values) await slot.Listener!.DisposeAsync().ConfigureAwait(false);
+        foreach (var slot in slots.Values) await slot.DisposeAsync().ConfigureAwait(false);
         await stopping.CancelAsync().ConfigureAwait(false);
         if (gateway is not null) await gateway.DisposeAsync().ConfigureAwait(false);
         stopping.Dispose();
     }
 
-    private Func<Socket, Task> Serve(Wanted wanted, IPortal portal)
+    private Service Serve(Wanted wanted, IPortal portal)
     {
         var inbound = wanted.Inbound;
         var dialer = new Dialer(portal, materials.Find(inbound.As)!, connections);
-        return inbound.Forward is { } forward
-            ? new ForwardInbound(
-                dialer, forward.Target, new ConnectOptions(Class: forward.Class, Instance: forward.Instance), logger, stopping.Token).ServeAsync
-            : new ProxyInbound(new HttpScope(dialer, wanted.Credentials), gateway!, gate, logger, stopping.Token).ServeAsync;
+        if (inbound.Forward is { } forward)
+        {
+            var options = new ConnectOptions(Class: forward.Class, Instance: forward.Instance);
+            return new Service(new ForwardInbound(dialer, forward.Target, options, logger, stopping.Token).ServeAsync, null);
+        }
+        var scope = new HttpScope(dialer, wanted.Credentials);
+        return new Service(new ProxyInbound(scope, gateway!, gate, logger, stopping.Token).ServeAsync, scope);
     }
 
     private static bool SameCredentials(Credentials? a, Credentials? b) => a is null ? b is null : a.SameAs(b);
@@ -154,9 +157,13 @@ internal sealed partial class NodeInbounds(NodeMaterials materials, EdgeConnecti
     /// <param name="Bound">Null: the port is listened on already.</param>
     internal sealed record Wanted(InboundConfiguration Inbound, Credentials? Credentials, Socket? Bound);
 
-    private sealed class Slot(InboundConfiguration configuration, Credentials? credentials, Func<Socket, Task> serve)
+    /// <param name="ServeAsync">Serves one client.</param>
+    /// <param name="Scope">Of a proxy; disposed when no new client is sent to it.</param>
+    private sealed record Service(Func<Socket, Task> ServeAsync, HttpScope? Scope);
+
+    private sealed class Slot(InboundConfiguration configuration, Credentials? credentials, Service service) : IAsyncDisposable
     {
-        private volatile Func<Socket, Task> serve = serve;
+        private volatile Service service = service;
 
         public InboundConfiguration Configuration { get; private set; } = configuration;
 
@@ -164,12 +171,20 @@ internal sealed partial class NodeInbounds(NodeMaterials materials, EdgeConnecti
 
         public Listener? Listener { get; set; }
 
-        public Task ServeAsync(Socket socket) => serve(socket);
+        public Task ServeAsync(Socket socket) => service.ServeAsync(socket);
 
-        public void Change(InboundConfiguration configuration, Credentials? credentials, Func<Socket, Task> newer)
+        public void Change(InboundConfiguration configuration, Credentials? credentials, Service newer)
         {
             (Configuration, Credentials) = (configuration, credentials);
-            serve = newer;
+            var older = service;
+            service = newer;
+            older.Scope?.Dispose();
+        }
+
+        public async ValueTask DisposeAsync()
+        {
+            await Listener!.DisposeAsync().ConfigureAwait(false);
+            service.Scope?.Dispose();
         }
     }
 }

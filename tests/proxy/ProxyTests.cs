@@ -91,7 +91,7 @@ public class ProxyTests
     [Theory]
     [InlineData("http://other.rete/", 403, "add a rule")]
     [InlineData("http://down.rete/", 502, "start it")]
-    [InlineData("http://nobody.rete/", 502, "Nothing publishes")]
+    [InlineData("http://nobody.rete/", 404, "Nothing publishes")]
     [InlineData("http://example.com/", 403, ".rete")]
     public async Task Http_answers_with_a_sentence_that_names_the_remedy(string url, int status, string sentence)
     {

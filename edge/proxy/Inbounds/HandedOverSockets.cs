@@ -56,6 +56,7 @@ internal sealed class HandedOverSockets : IConnectionListenerFactory, IConnectio
     private sealed class HandedOverConnection : ConnectionContext
     {
         private readonly Socket socket;
+        // Not disposed: the server may abort what it has disposed, when a timeout and an end meet. It holds nothing but memory.
         private readonly CancellationTokenSource closed = new();
         private readonly TaskCompletionSource done = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
@@ -92,16 +93,7 @@ internal sealed class HandedOverSockets : IConnectionListenerFactory, IConnectio
         {
             await Transport.Input.CompleteAsync().ConfigureAwait(false);
             await Transport.Output.CompleteAsync().ConfigureAwait(false);
-            try
-            {
-                socket.Shutdown(SocketShutdown.Both);
-            }
-            catch (Exception e) when (e is SocketException or ObjectDisposedException)
-            {
-                // The client was faster.
-            }
             done.TrySetResult();
-            closed.Dispose();
             await base.DisposeAsync().ConfigureAwait(false);
         }
     }

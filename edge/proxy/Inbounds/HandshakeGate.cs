@@ -99,6 +99,9 @@ internal sealed class HandshakeGate : IAsyncDisposable
     {
         private int takenBytes;
 
+        /// <summary>Where it is counted.</summary>
+        public HandshakeGate Gate => owner;
+
         internal Socket Socket { get; } = socket;
 
         internal long Since { get; } = since;

@@ -1,4 +1,5 @@
 using System.Net.Sockets;
+using System.Text;
 using Florete.Portals;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Connections;
@@ -87,6 +88,12 @@ internal sealed partial class HttpGateway : IAsyncDisposable
                 return;
             }
         }
+        if (Malformed(context.Request) is { } flaw)
+        {
+            context.Response.Headers.Connection = "close";
+            await AnswerAsync(context, 400, flaw).ConfigureAwait(false);
+            return;
+        }
         // absolute-form (RFC 9112 §3.2.2); Kestrel has checked that Host says the same.
         var target = context.Features.Get<Microsoft.AspNetCore.Http.Features.IHttpRequestFeature>()!.RawTarget;
         if (!target.StartsWith("http://", StringComparison.OrdinalIgnoreCase))
@@ -108,27 +115,51 @@ internal sealed partial class HttpGateway : IAsyncDisposable
             return;
         }
         if (error == ForwarderError.None || context.Response.HasStarted || context.RequestAborted.IsCancellationRequested) return;
-        var (status, sentence) = Explain(context.Features.Get<IForwarderErrorFeature>()?.Exception, host.Host);
+        var (reason, sentence) = Explain(context.Features.Get<IForwarderErrorFeature>()?.Exception, host.Host);
+        var status = HttpMessages.StatusOf(reason);
         Refused(scope.Dialer.Caller.Id.Path, status, sentence);
+        context.Response.Headers["Proxy-Status"] = HttpMessages.ProxyStatusOf(reason);
         await AnswerAsync(context, status, sentence).ConfigureAwait(false);
     }
 
-    private static (int Status, string Sentence) Explain(Exception? failure, string host)
+    // What Kestrel lets pass and a proxy must not.
+    private static string? Malformed(HttpRequest request)
+    {
+        if (HttpMethods.IsConnect(request.Method)) return "CONNECT must be the first request of a connection; open another for it.";
+        if (request.Headers.TransferEncoding.Count > 0)
+        {
+            // Kestrel believes the coding and keeps the length under another name; whoever sent both means to confuse somebody (RFC 9112 §6.3).
+            if (request.ContentLength is not null || request.Headers.ContainsKey("X-Content-Length")) return "The request has both Content-Length and Transfer-Encoding; send one of them.";
+            if (request.Protocol != HttpProtocol.Http11) return "Only HTTP/1.1 knows Transfer-Encoding (RFC 9112 §6.1); send a Content-Length.";
+        }
+        var target = request.HttpContext.Features.Get<Microsoft.AspNetCore.Http.Features.IHttpRequestFeature>()!.RawTarget;
+        const string Scheme = "http://";
+        if (!target.StartsWith(Scheme, StringComparison.OrdinalIgnoreCase)) return null;
+        var authority = target.AsSpan(Scheme.Length);
+        if (authority.IndexOfAny('/', '?', '#') is >= 0 and var end) authority = authority[..end];
+        return authority.Contains('@') ? "The URL holds a user; leave it out (RFC 9110 §4.2.4), and send credentials in a field." : null;
+    }
+
+    private static (PortalError Reason, string Sentence) Explain(Exception? failure, string host)
     {
         for (var e = failure; e is not null; e = e.InnerException)
         {
-            if (e is PortalException refusal) return (HttpMessages.StatusOf(refusal.Error), refusal.Message);
+            if (e is PortalException refusal) return (refusal.Error, refusal.Message);
         }
         return failure is OperationCanceledException
-            ? (504, $"{host} did not answer in time; see flor status for the path to it.")
-            : (502, $"{host} was reached and did not answer as an HTTP server: {failure?.Message ?? "the connection ended"}.");
+            ? (PortalError.TimedOut, $"{host} did not answer in time; see flor status for the path to it.")
+            : (PortalError.ProtocolViolation, $"{host} was reached and did not answer as an HTTP server: {failure?.Message ?? "the connection ended"}.");
     }
 
     private static Task AnswerAsync(HttpContext context, int status, string sentence)
     {
         context.Response.StatusCode = status;
         context.Response.ContentType = "text/plain; charset=utf-8";
-        return context.Response.WriteAsync(sentence + "\n", CancellationToken.None);
+        // It may be otherwise in a moment (RFC 9110 §15.5.5 lets a 404 be kept).
+        context.Response.Headers.CacheControl = "no-store";
+        var body = Encoding.UTF8.GetBytes(sentence + "\n");
+        context.Response.ContentLength = body.Length;
+        return context.Response.Body.WriteAsync(body, CancellationToken.None).AsTask();
     }
 
     [LoggerMessage(Level = LogLevel.Information, Message = "An HTTP request of {Caller} ended with {Status}: {Why}")]

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Text;
 using System.Text;
 using Florete.Portals;
@@ -10,13 +11,33 @@ internal static class HttpMessages
     /// <summary>Larger than Kestrel's own limit for a request's head, so that Kestrel words the refusal.</summary>
     public const int MaxHeadBytes = 64 * 1024;
 
+    private static readonly SearchValues<byte> NotOfAuthority = SearchValues.Create("@/\\?#%"u8);
+
     private static ReadOnlySpan<byte> ConnectMethod => "CONNECT "u8;
 
-    /// <summary>Bytes of the head, through its empty line; −1: not complete.</summary>
-    public static int FindEndOfHead(ReadOnlySpan<byte> data)
+    /// <summary>
+    /// Looks for the empty line that ends the head. Lines that end with a lone LF, and zero bytes, are refused at once: programs disagree
+    /// about them, and that has been used to smuggle requests (RFC 9112 §2.2, §11.2).
+    /// </summary>
+    /// <param name="data">All that has arrived of the request.</param>
+    /// <param name="scanned">What an earlier call has seen; begin with 0.</param>
+    /// <param name="head">Bytes of the head, through its empty line, when done.</param>
+    public static OperationStatus FindEndOfHead(ReadOnlySpan<byte> data, ref int scanned, out int head)
     {
-        var end = data.IndexOf("\r\n\r\n"u8);
-        return end < 0 ? -1 : end + 4;
+        head = 0;
+        while (data[scanned..].IndexOfAny((byte)'\n', (byte)0) is >= 0 and var offset)
+        {
+            var at = scanned + offset;
+            if (data[at] == 0 || at == 0 || data[at - 1] != (byte)'\r') return OperationStatus.InvalidData;
+            scanned = at + 1;
+            if (at >= 3 && data[at - 2] == (byte)'\n')
+            {
+                head = scanned;
+                return OperationStatus.Done;
+            }
+        }
+        scanned = data.Length;
+        return OperationStatus.NeedMoreData;
     }
 
     public static bool IsConnect(ReadOnlySpan<byte> head) => head.StartsWith(ConnectMethod);
@@ -29,26 +50,50 @@ internal static class HttpMessages
         if (lineEnd < 0 || !IsConnect(head)) return false;
         var line = head[ConnectMethod.Length..lineEnd];
         var space = line.IndexOf((byte)' ');
-        if (space <= 0 || !line[(space + 1)..].StartsWith("HTTP/1."u8)) return false;
-        var authority = line[..space];
-        // authority-form has a port (RFC 9112 §3.2.3); [v6]:port has more colons.
-        var colon = authority.LastIndexOf((byte)':');
-        if (colon <= 0 || !Utf8Parser.TryParse(authority[(colon + 1)..], out ushort _, out var digits) || digits != authority.Length - colon - 1) return false;
-        host = Encoding.ASCII.GetString(authority[..colon]);
+        if (space <= 0 || !(line[(space + 1)..].SequenceEqual("HTTP/1.1"u8) || line[(space + 1)..].SequenceEqual("HTTP/1.0"u8))) return false;
+        if (!TryParseAuthority(line[..space], out host)) return false;
         var rest = head[(lineEnd + 2)..];
         while (true)
         {
             lineEnd = rest.IndexOf("\r\n"u8);
             if (lineEnd <= 0) return lineEnd == 0;
-            var field = rest[..lineEnd];
+            if (!TryParseField(rest[..lineEnd], out var name, out var value)) return false;
             rest = rest[(lineEnd + 2)..];
-            colon = field.IndexOf((byte)':');
-            // No space before the colon, no folded lines (RFC 9112 §5.1, §5.2): both have been used to smuggle.
-            if (colon <= 0 || field[0] is (byte)' ' or (byte)'\t' || field[colon - 1] is (byte)' ' or (byte)'\t') return false;
-            if (!Ascii.EqualsIgnoreCase(field[..colon], "Proxy-Authorization"u8)) continue;
+            // What follows a CONNECT is the tunnel's (RFC 9110 §9.3.6); a body would be taken for it.
+            if (Ascii.EqualsIgnoreCase(name, "Transfer-Encoding"u8)) return false;
+            if (Ascii.EqualsIgnoreCase(name, "Content-Length"u8) && !value.SequenceEqual("0"u8)) return false;
+            if (!Ascii.EqualsIgnoreCase(name, "Proxy-Authorization"u8)) continue;
             if (authorization is not null) return false;
-            authorization = Encoding.ASCII.GetString(field[(colon + 1)..]).Trim(' ', '\t');
+            authorization = Encoding.ASCII.GetString(value);
         }
+    }
+
+    // authority-form: host and port, nothing else (RFC 9112 §3.2.3); [v6]:port has more colons.
+    private static bool TryParseAuthority(ReadOnlySpan<byte> authority, out string host)
+    {
+        host = "";
+        var colon = authority.LastIndexOf((byte)':');
+        if (colon <= 0 || authority.ContainsAnyExceptInRange((byte)'!', (byte)'~') || authority.ContainsAny(NotOfAuthority)) return false;
+        var port = authority[(colon + 1)..];
+        if (!Utf8Parser.TryParse(port, out ushort number, out var digits) || digits != port.Length || number == 0) return false;
+        host = Encoding.ASCII.GetString(authority[..colon]);
+        return true;
+    }
+
+    // No space before the colon, no folded lines (RFC 9112 §5.1, §5.2): both have been used to smuggle. No control characters (RFC 9110 §5.5).
+    private static bool TryParseField(ReadOnlySpan<byte> field, out ReadOnlySpan<byte> name, out ReadOnlySpan<byte> value)
+    {
+        name = value = default;
+        var colon = field.IndexOf((byte)':');
+        if (colon <= 0) return false;
+        name = field[..colon];
+        value = field[(colon + 1)..].Trim(" \t"u8);
+        if (name.ContainsAnyExceptInRange((byte)'!', (byte)'~')) return false;
+        foreach (var c in value)
+        {
+            if (c is < (byte)' ' and not (byte)'\t' or 0x7F) return false;
+        }
+        return true;
     }
 
     /// <summary>Are these the inbound's credentials, in the Basic scheme (RFC 7617)?</summary>
@@ -65,18 +110,34 @@ internal static class HttpMessages
         return isRight;
     }
 
+    /// <summary>The status of each refusal; docs/configuration.md tells them to people.</summary>
     public static int StatusOf(PortalError error) => error switch
     {
         PortalError.Refused => 403,
+        PortalError.NotFound => 404,
         PortalError.TimedOut => 504,
         PortalError.LimitReached => 503,
         _ => 502,
+    };
+
+    /// <summary>The error type of each refusal (RFC 9209 §2.3), by which a client tells the proxy's answers from a service's.</summary>
+    public static string ProxyStatusOf(PortalError error) => "flor; error=" + error switch
+    {
+        PortalError.Refused => "http_request_denied",
+        PortalError.NotFound => "destination_not_found",
+        PortalError.Unreachable => "destination_unavailable",
+        PortalError.TimedOut => "connection_timeout",
+        PortalError.TargetFailed => "connection_refused",
+        PortalError.LimitReached => "connection_limit_reached",
+        PortalError.ProtocolViolation => "http_protocol_error",
+        _ => "connection_terminated",
     };
 
     public static string ReasonOf(int status) => status switch
     {
         400 => "Bad Request",
         403 => "Forbidden",
+        404 => "Not Found",
         407 => "Proxy Authentication Required",
         431 => "Request Header Fields Too Large",
         502 => "Bad Gateway",
@@ -86,11 +147,12 @@ internal static class HttpMessages
     };
 
     /// <summary>A whole answer with one sentence, after which the connection is closed.</summary>
-    public static byte[] Answer(int status, string sentence)
+    public static byte[] Answer(int status, string sentence, PortalError? error = null)
     {
         var body = Encoding.UTF8.GetBytes(sentence + "\n");
         var challenge = status == 407 ? $"Proxy-Authenticate: {Challenge}\r\n" : "";
-        var head = $"HTTP/1.1 {status} {ReasonOf(status)}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {body.Length}\r\n{challenge}Connection: close\r\n\r\n";
+        var reason = error is { } known ? $"Proxy-Status: {ProxyStatusOf(known)}\r\n" : "";
+        var head = $"HTTP/1.1 {status} {ReasonOf(status)}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {body.Length}\r\n{challenge}{reason}Cache-Control: no-store\r\nConnection: close\r\n\r\n";
         return [.. Encoding.ASCII.GetBytes(head), .. body];
     }
 

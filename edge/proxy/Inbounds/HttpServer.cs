@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Net.Sockets;
 using Florete.Portals;
 using Microsoft.Extensions.Logging;
@@ -15,23 +16,30 @@ internal static partial class HttpServer
         Socket socket, HandshakeReader reader, HandshakeGate.Client client, HttpScope scope, HttpGateway gateway, ILogger logger,
         CancellationToken stopping)
     {
-        int head;
-        while ((head = HttpMessages.FindEndOfHead(reader.Buffered.Span)) < 0)
+        int scanned = 0, head;
+        OperationStatus status;
+        while ((status = HttpMessages.FindEndOfHead(reader.Buffered.Span, ref scanned, out head)) == OperationStatus.NeedMoreData)
         {
             if (await reader.FillAsync().ConfigureAwait(false)) continue;
-            if (reader.IsFull) await AnswerAsync(socket, 431, $"The request's head is larger than {HttpMessages.MaxHeadBytes} bytes; send less.").ConfigureAwait(false);
+            if (reader.IsFull) await AnswerAsync(socket, client, 431, $"The request's head is larger than {HttpMessages.MaxHeadBytes} bytes; send less.").ConfigureAwait(false);
+            return;
+        }
+        if (status == OperationStatus.InvalidData)
+        {
+            await AnswerAsync(socket, client, 400, "The request's head is malformed: its lines must end with CR LF and hold no zero byte.").ConfigureAwait(false);
             return;
         }
         if (!HttpMessages.IsConnect(reader.Buffered.Span))
         {
             var received = reader.TakeRest();
             client.Dispose();
-            await gateway.ServeAsync(socket, received, scope).ConfigureAwait(false);
+            using (scope.Enter()) await gateway.ServeAsync(socket, received, scope).ConfigureAwait(false);
+            await LingeringClose.EndAsync(socket, client.Gate).ConfigureAwait(false);
             return;
         }
         if (!HttpMessages.TryParseConnect(reader.Buffered.Span[..head], out var host, out var authorization))
         {
-            await AnswerAsync(socket, 400, "The CONNECT request is malformed; it must be CONNECT host:port HTTP/1.1.").ConfigureAwait(false);
+            await AnswerAsync(socket, client, 400, "The CONNECT request is malformed; it must be CONNECT host:port HTTP/1.1.").ConfigureAwait(false);
             return;
         }
         reader.Consume(head);
@@ -43,15 +51,15 @@ internal static partial class HttpServer
                 WrongPassword(logger);
                 await credentials.DelayFailureAsync(stopping).ConfigureAwait(false);
             }
-            await AnswerAsync(socket, 407, HttpMessages.WantsCredentials).ConfigureAwait(false);
+            await AnswerAsync(socket, client, 407, HttpMessages.WantsCredentials).ConfigureAwait(false);
             return;
         }
         client.Dispose();
-        await ConnectAsync(socket, reader.TakeRest(), host, scope.Dialer, logger, stopping).ConfigureAwait(false);
+        await ConnectAsync(socket, client, reader.TakeRest(), host, scope.Dialer, logger, stopping).ConfigureAwait(false);
     }
 
     private static async Task ConnectAsync(
-        Socket socket, byte[] received, string host, Dialer dialer, ILogger logger, CancellationToken stopping)
+        Socket socket, HandshakeGate.Client client, byte[] received, string host, Dialer dialer, ILogger logger, CancellationToken stopping)
     {
         PortalConnection connection;
         try
@@ -61,7 +69,7 @@ internal static partial class HttpServer
         catch (PortalException e)
         {
             Refused(logger, dialer.Caller.Id.Path, e.Error, e.Message);
-            await AnswerAsync(socket, HttpMessages.StatusOf(e.Error), e.Message).ConfigureAwait(false);
+            await AnswerAsync(socket, client, HttpMessages.StatusOf(e.Error), e.Message, e.Error).ConfigureAwait(false);
             return;
         }
         try
@@ -77,10 +85,11 @@ internal static partial class HttpServer
         await dialer.Connections.SpliceAsync(socket, connection, isInbound: true, received).ConfigureAwait(false);
     }
 
-    private static async Task AnswerAsync(Socket socket, int status, string sentence)
+    private static async Task AnswerAsync(Socket socket, HandshakeGate.Client client, int status, string sentence, PortalError? error = null)
     {
-        await socket.SendAsync(HttpMessages.Answer(status, sentence), SocketFlags.None).ConfigureAwait(false);
-        socket.Shutdown(SocketShutdown.Send);
+        client.Dispose();
+        await socket.SendAsync(HttpMessages.Answer(status, sentence, error), SocketFlags.None).ConfigureAwait(false);
+        await LingeringClose.EndAsync(socket, client.Gate).ConfigureAwait(false);
     }
 
     [LoggerMessage(Level = LogLevel.Information, Message = "An HTTP client of {Caller} was refused ({Error}): {Why}")]

@@ -14,7 +14,12 @@ internal static partial class SocksServer
         Socket socket, HandshakeReader reader, HandshakeGate.Client client, Dialer dialer, Credentials? credentials, ILogger logger,
         CancellationToken stopping)
     {
-        if (!await AgreeOnMethodAsync(socket, reader, credentials, logger, stopping).ConfigureAwait(false)) return;
+        if (!await AgreeOnMethodAsync(socket, reader, credentials, logger, stopping).ConfigureAwait(false))
+        {
+            client.Dispose();
+            await LingeringClose.EndAsync(socket, client.Gate).ConfigureAwait(false);
+            return;
+        }
         SocksRequest request;
         while (true)
         {
@@ -31,14 +36,14 @@ internal static partial class SocksServer
         var received = reader.TakeRest();
         if (request.Command != SocksMessages.Connect)
         {
-            await AnswerAsync(socket, SocksReply.CommandNotSupported).ConfigureAwait(false);
+            await RefuseAsync(socket, client, SocksReply.CommandNotSupported).ConfigureAwait(false);
             return;
         }
         if (request.Name is null)
         {
             // Without a name there is no identity to ask for.
             Literal(logger, dialer.Caller.Id.Path);
-            await AnswerAsync(socket, SocksReply.AddressTypeNotSupported).ConfigureAwait(false);
+            await RefuseAsync(socket, client, SocksReply.AddressTypeNotSupported).ConfigureAwait(false);
             return;
         }
         PortalConnection connection;
@@ -49,7 +54,7 @@ internal static partial class SocksServer
         catch (PortalException e)
         {
             Refused(logger, dialer.Caller.Id.Path, e.Error, e.Message);
-            await AnswerAsync(socket, SocksMessages.ReplyOf(e.Error)).ConfigureAwait(false);
+            await RefuseAsync(socket, client, SocksMessages.ReplyOf(e.Error)).ConfigureAwait(false);
             return;
         }
         try
@@ -116,6 +121,12 @@ internal static partial class SocksServer
     }
 
     private static Task AnswerAsync(Socket socket, SocksReply reply) => SendAsync(socket, SocksMessages.Reply(reply));
+
+    private static async Task RefuseAsync(Socket socket, HandshakeGate.Client client, SocksReply reply)
+    {
+        await AnswerAsync(socket, reply).ConfigureAwait(false);
+        await LingeringClose.EndAsync(socket, client.Gate).ConfigureAwait(false);
+    }
 
     private static async Task SendAsync(Socket socket, byte[] message) => await socket.SendAsync(message, SocketFlags.None).ConfigureAwait(false);
 
