@@ -8,17 +8,6 @@ namespace Florete.Links;
 /// </summary>
 internal sealed class Liveness
 {
-    /// <summary>An idle side speaks after this silence.</summary>
-    public static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(40);
-
-    /// <summary>A side speaks (reports, probes) at least so often, however much data it sends.</summary>
-    public static readonly TimeSpan ReportInterval = TimeSpan.FromMilliseconds(100);
-
-    public static readonly TimeSpan LeastDetection = TimeSpan.FromMilliseconds(120);
-
-    /// <summary>How often a silent neighbour is asked.</summary>
-    public static readonly TimeSpan AskInterval = TimeSpan.FromMilliseconds(10);
-
     /// <summary>Segments of unfinished SDUs count as life for so long after the last authenticated one.</summary>
     public static readonly TimeSpan ProvisionalLife = TimeSpan.FromMilliseconds(500);
 
@@ -31,25 +20,32 @@ internal sealed class Liveness
     private static readonly TimeSpan MaxInterval = TimeSpan.FromSeconds(1);
 
     // A program that has just started compiles itself while it runs: it may be silent for longer than a settled one.
-    private static readonly TimeSpan Youth = TimeSpan.FromSeconds(5), YoungDetection = TimeSpan.FromMilliseconds(600);
+    private static readonly TimeSpan Youth = TimeSpan.FromSeconds(5);
 
     // A neighbour on a busy machine that was silent for long, and lived, may be so again; half forgotten after about 50 measurements.
-    private static readonly TimeSpan MostPatience = TimeSpan.FromSeconds(1);
     private const double GapFactor = 2, GapDecay = 0.986;
 
     private readonly Instant born;
     private TimeSpan longestGap;
 
-    private TimeSpan peerInterval = Interval;
+    private TimeSpan peerInterval;
     private double jitterMilliseconds;
-    private TimeSpan adapted = TimeSpan.FromMilliseconds(180);
+    private TimeSpan adapted;
     private long? lastTransit;
     private Instant lastAuthenticated;
     private Instant lastHeard;
     private Instant failingSince = Instant.Never;
     private int failedSends;
 
-    public Liveness(Instant now) => born = lastHeard = lastAuthenticated = now;
+    public Liveness(Instant now, LivenessTimes? times = null)
+    {
+        born = lastHeard = lastAuthenticated = now;
+        Times = times ?? LivenessTimes.Udp;
+        peerInterval = Times.Interval;
+        adapted = 1.5 * Times.LeastDetection;
+    }
+
+    public LivenessTimes Times { get; }
 
     public Instant LastHeard => lastHeard;
 
@@ -58,8 +54,8 @@ internal sealed class Liveness
     {
         get
         {
-            var patience = lastHeard - born < Youth ? YoungDetection : GapFactor * longestGap;
-            if (patience > MostPatience) patience = MostPatience;
+            var patience = lastHeard - born < Youth ? Times.YoungDetection : GapFactor * longestGap;
+            if (patience > Times.MostPatience) patience = Times.MostPatience;
             return patience > adapted ? patience : adapted;
         }
     }
@@ -88,7 +84,7 @@ internal sealed class Liveness
     public void OnKeepAlive(in KeepAlive message, Instant now)
     {
         var stated = TimeSpan.FromMilliseconds(message.IntervalMilliseconds);
-        peerInterval = stated < Interval ? Interval : stated > MaxInterval ? MaxInterval : stated;
+        peerInterval = stated < Times.Interval ? Times.Interval : stated > MaxInterval ? MaxInterval : stated;
         // RFC 3550 §6.4.1: differences of transit times need no common clock.
         var transit = (now.Nanoseconds / 1000) - (long)message.SentMicroseconds;
         if (lastTransit is { } last)
@@ -104,7 +100,7 @@ internal sealed class Liveness
     {
         var losses = Math.Clamp(Math.Ceiling(Math.Log(ImprobableRun) / Math.Log(Math.Clamp(loss, 1e-4, 0.4))), 2, 12);
         var detection = ((losses + 0.5) * peerInterval) + TimeSpan.FromMilliseconds(4 * Math.Min(jitterMilliseconds, MostJitterMilliseconds));
-        adapted = detection > LeastDetection ? detection : LeastDetection;
+        adapted = detection > Times.LeastDetection ? detection : Times.LeastDetection;
         longestGap *= GapDecay;
     }
 

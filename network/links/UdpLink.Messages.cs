@@ -10,12 +10,6 @@ internal sealed partial class UdpLink
     private const int ChallengeBytes = 8, MaxChallenges = 5, GoodbyeCopies = 3;
     private static readonly TimeSpan ChallengeInterval = TimeSpan.FromMilliseconds(20);
 
-    // A timer that fires so much late says that our own loop did not run.
-    private static readonly TimeSpan Stall = TimeSpan.FromMilliseconds(10);
-
-    // An answer to a question; a neighbour that asks more often gets no more.
-    private static readonly TimeSpan LeastAnswerInterval = TimeSpan.FromMilliseconds(5);
-
     // Handshakes cost; an SVID that nobody renews is not helped by more of them.
     private static readonly TimeSpan LeastRenewalInterval = TimeSpan.FromSeconds(5);
 
@@ -23,10 +17,6 @@ internal sealed partial class UdpLink
     private UdpAddress? candidate;
     private int challengesLeft;
     private Instant nextChallenge;
-    private Instant lastKeepAlive = new(0);
-    private ulong peerSent;
-    private Instant peerSentAt;
-    private bool answerDue;
     private Instant renewAt = Instant.Never;
 
     /// <summary>How often the neighbour's address was changed and validated.</summary>
@@ -42,19 +32,16 @@ internal sealed partial class UdpLink
             return;
         }
         var now = port.Loop.Now;
-        if (timer.Deadline == Instant.Never && timerSetFor != Instant.Never && now - timerSetFor > Stall) liveness.Forgive(now - timerSetFor, now);
+        if (timer.Deadline == Instant.Never) pulse.OnWoken(now);
         opening.Expire(now);
         reassembler.Expire(now);
         if (Tend(now)) SetTimer(now);
     }
 
-    private Instant timerSetFor = Instant.Never;
-
     // Everything that is due; false when the link is closed now.
     private bool Tend(Instant now)
     {
-        liveness.OnLossMeasured(quality.PessimisticReceivingLoss);
-        if (liveness.Check(now) is { } reason)
+        if (pulse.Check(now) is { } reason)
         {
             var what = reason == GoodbyeReason.Silence ? $"Nothing was heard from {Remote} for {liveness.Detection.TotalMilliseconds:0} ms." : $"Every packet to {Remote} fails to leave.";
             Close(reason, what, ErrorOf(reason, what), tellNeighbour: true);
@@ -78,7 +65,7 @@ internal sealed partial class UdpLink
             renewAt = now + LeastRenewalInterval;
             owner.OnRenewalDue(this);
         }
-        if (KeepAliveDueAt(now) <= now) SendKeepAlive(now);
+        if (pulse.KeepAliveAt(transmitter.LastSent, now) <= now) SendKeepAlive(now);
         if (mtu.NextProbe(now) is var size and > 0) SendProbe(size);
         if (candidate is { } address && now >= nextChallenge) SendChallenge(address, now);
         if (quality.TakeNews(now)) flow.Sink?.OnQualityChanged();
@@ -87,32 +74,14 @@ internal sealed partial class UdpLink
 
     private void SetTimer(Instant now)
     {
-        var next = Instant.Min(KeepAliveDueAt(now), Instant.Min(liveness.DownAt, mtu.NextAt));
-        if (candidate is not null) next = Instant.Min(next, nextChallenge);
-        timerSetFor = next > now ? next : now + TimeSpan.FromMilliseconds(1);
-        timer.Set(timerSetFor);
-    }
-
-    private Instant KeepAliveDueAt(Instant now)
-    {
-        if (answerDue) return lastKeepAlive + LeastAnswerInterval;
-        // Failing sends are tried again quickly: either the medium comes back, or the link goes down.
-        if (liveness.IsFailing) return lastKeepAlive + LeastAnswerInterval;
-        if (now >= liveness.AsksAt) return lastKeepAlive + Liveness.AskInterval;
-        var idle = Instant.Min(transmitter.LastSent + Liveness.Interval, lastKeepAlive + Liveness.ReportInterval);
-        return Instant.Min(idle, liveness.AsksAt);
+        timer.Set(pulse.WakeAt(candidate is null ? mtu.NextAt : Instant.Min(mtu.NextAt, nextChallenge), transmitter.LastSent, now));
     }
 
     private void SendKeepAlive(Instant now)
     {
         var (received, lost) = Tally();
-        quality.OnReceiving(received, lost, now);
         var packet = port.Pool.Rent();
-        new KeepAlive(
-            now >= liveness.AsksAt, (ushort)Liveness.Interval.TotalMilliseconds, Microseconds(now), peerSent,
-            peerSent == 0 ? 0 : (uint)Math.Min(uint.MaxValue, (now - peerSentAt).TotalMicroseconds), received, lost).Write(packet.Append(KeepAlive.Bytes));
-        lastKeepAlive = now;
-        answerDue = false;
+        pulse.Next(received, lost, now).Write(packet.Append(KeepAlive.Bytes));
         transmitter.Send(packet, Lanes.Link);
     }
 
@@ -131,7 +100,7 @@ internal sealed partial class UdpLink
         switch ((LinkMessageType)message[0])
         {
             case LinkMessageType.KeepAlive when KeepAlive.TryRead(message, out var keepAlive):
-                OnKeepAlive(keepAlive, now);
+                if (pulse.OnKeepAlive(keepAlive, now)) SetTimer(now);
                 break;
             case LinkMessageType.PathChallenge when message.Length >= 1 + ChallengeBytes:
                 SendSmall(LinkMessageType.PathResponse, message.Slice(1, ChallengeBytes), transmitter.To);
@@ -153,23 +122,6 @@ internal sealed partial class UdpLink
             default:
                 break; // of a later version, or reserved
         }
-    }
-
-    private void OnKeepAlive(in KeepAlive message, Instant now)
-    {
-        liveness.OnKeepAlive(message, now);
-        // A keep-alive that was overtaken says nothing new.
-        if (message.SentMicroseconds <= peerSent) return;
-        (peerSent, peerSentAt) = (message.SentMicroseconds, now);
-        if (message.EchoMicroseconds != 0)
-        {
-            var microseconds = (long)(Microseconds(now) - message.EchoMicroseconds) - message.HeldMicroseconds;
-            quality.OnRoundTrip(TimeSpan.FromMicroseconds(Math.Clamp(microseconds, -1, 3_600_000_000)));
-        }
-        quality.OnSendingReport(message.ReceivedSegments, message.LostSegments, now);
-        if (!message.AnswerNow || answerDue) return;
-        answerDue = true;
-        SetTimer(now);
     }
 
     private void OnNewAddress(UdpAddress from)
@@ -226,8 +178,6 @@ internal sealed partial class UdpLink
         BinaryPrimitives.WriteUInt16BigEndian(message[1..], (ushort)datagramBytes);
         transmitter.SendNow(packet, transmitter.To);
     }
-
-    private static ulong Microseconds(Instant now) => (ulong)(now.Nanoseconds / 1000);
 
     /// <summary>A renewed SVID, or half of what is left of either one's life: time for a new handshake.</summary>
     public void ScheduleRenewal(bool atOnce = false)

@@ -16,6 +16,7 @@ internal sealed partial class UdpLink : PortalConnection
     private readonly Reassembler reassembler;
     private readonly Liveness liveness;
     private readonly PathQuality quality;
+    private readonly LinkPulse pulse;
     private readonly MtuSearch mtu;
     private readonly LinkTransmitter transmitter;
     private readonly LoopTimer timer;
@@ -37,6 +38,7 @@ internal sealed partial class UdpLink : PortalConnection
         reassembler = new Reassembler(port.Pool, port.Counters);
         liveness = new Liveness(Began);
         quality = new PathQuality(capacity);
+        pulse = new LinkPulse(liveness, quality);
         mtu = new MtuSearch(control.To.IsIPv4, Began);
         transmitter = new LinkTransmitter(port, sealing, queues, liveness, mtu, control.To, peerHello.LinkIndex);
         Observed = peerHello.Observed;

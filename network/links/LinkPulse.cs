@@ -1,0 +1,83 @@
+using Florete.Runtime;
+
+namespace Florete.Links;
+
+/// <summary>
+/// Signs of life and measurement between the two ends of a link, whatever carries it: when a keep-alive is due, what it says, and what the
+/// neighbour's says (docs/protocols/link-udp.md "Liveness"). Pure: fed with events and time.
+/// </summary>
+internal sealed class LinkPulse(Liveness liveness, PathQuality quality)
+{
+    // A timer that fires so much late says that our own loop did not run.
+    private static readonly TimeSpan Stall = TimeSpan.FromMilliseconds(10);
+
+    // An answer to a question; a neighbour that asks more often gets no more.
+    private static readonly TimeSpan LeastAnswerInterval = TimeSpan.FromMilliseconds(5);
+
+    private Instant lastKeepAlive = new(0);
+    private Instant wakesAt = Instant.Never;
+    private ulong peerSent;
+    private Instant peerSentAt;
+    private bool isAnswerDue;
+
+    /// <summary>The link's timer has fired: late, if the loop did not run in time, and then the neighbour is not to blame.</summary>
+    public void OnWoken(Instant now)
+    {
+        if (wakesAt != Instant.Never && now - wakesAt > Stall) liveness.Forgive(now - wakesAt, now);
+    }
+
+    /// <summary>When the timer shall fire next: when something here is due, or at <paramref name="other"/> if that is earlier; not at once again.</summary>
+    public Instant WakeAt(Instant other, Instant lastSent, Instant now)
+    {
+        var next = Instant.Min(other, Instant.Min(KeepAliveAt(lastSent, now), liveness.DownAt));
+        return wakesAt = next > now ? next : now + TimeSpan.FromMilliseconds(1);
+    }
+
+    /// <summary>When a keep-alive is due; <paramref name="lastSent"/>: when anything was sent last.</summary>
+    public Instant KeepAliveAt(Instant lastSent, Instant now)
+    {
+        if (isAnswerDue) return lastKeepAlive + LeastAnswerInterval;
+        // Failing sends are tried again quickly: either the medium comes back, or the link goes down.
+        if (liveness.IsFailing) return lastKeepAlive + LeastAnswerInterval;
+        if (now >= liveness.AsksAt) return lastKeepAlive + liveness.Times.AskInterval;
+        var idle = Instant.Min(lastSent + liveness.Times.Interval, lastKeepAlive + liveness.Times.ReportInterval);
+        return Instant.Min(idle, liveness.AsksAt);
+    }
+
+    /// <summary>The keep-alive to send now, with the totals of what was received and is missing since the link began.</summary>
+    public KeepAlive Next(ulong received, ulong lost, Instant now)
+    {
+        quality.OnReceiving(received, lost, now);
+        lastKeepAlive = now;
+        isAnswerDue = false;
+        return new KeepAlive(
+            now >= liveness.AsksAt, (ushort)liveness.Times.Interval.TotalMilliseconds, Microseconds(now), peerSent,
+            peerSent == 0 ? 0 : (uint)Math.Min(uint.MaxValue, (now - peerSentAt).TotalMicroseconds), received, lost);
+    }
+
+    /// <summary>The neighbour's keep-alive. True: it asks for an answer, so the timer must be set anew.</summary>
+    public bool OnKeepAlive(in KeepAlive message, Instant now)
+    {
+        liveness.OnKeepAlive(message, now);
+        // A keep-alive that was overtaken says nothing new.
+        if (message.SentMicroseconds <= peerSent) return false;
+        (peerSent, peerSentAt) = (message.SentMicroseconds, now);
+        if (message.EchoMicroseconds != 0)
+        {
+            var microseconds = (long)(Microseconds(now) - message.EchoMicroseconds) - message.HeldMicroseconds;
+            quality.OnRoundTrip(TimeSpan.FromMicroseconds(Math.Clamp(microseconds, -1, 3_600_000_000)));
+        }
+        quality.OnSendingReport(message.ReceivedSegments, message.LostSegments, now);
+        if (!message.AnswerNow || isAnswerDue) return false;
+        return isAnswerDue = true;
+    }
+
+    /// <summary>Why the link is down, by what is known now; null while it is up.</summary>
+    public GoodbyeReason? Check(Instant now)
+    {
+        liveness.OnLossMeasured(quality.PessimisticReceivingLoss);
+        return liveness.Check(now);
+    }
+
+    private static ulong Microseconds(Instant now) => (ulong)(now.Nanoseconds / 1000);
+}
