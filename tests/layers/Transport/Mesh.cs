@@ -36,6 +36,8 @@ internal sealed class Mesh : IDisposable
 
     public OpenBounds Bounds { get; } = new();
 
+    public int Count => members.Count;
+
     public Member this[int index] => members[index];
 
     public static string Address(int index) => $"10.0.0.{index + 1}:7000";
