@@ -33,6 +33,11 @@ internal static class IdentityCommand
                 throw new CliException(error, "Kinds: node, vertex, service, workload, user.");
             }
             if (id.Kind == IdentityKind.Operator) throw new CliException($"{id} would let a node sign bounds.", "Keep operators' keys in the operator's folder.");
+            var bundle = Path.Combine(node, "bundle.pem");
+            if (!OperatorFolder.Trusts(bundle, from.Authority))
+            {
+                throw new CliException($"{bundle} does not trust the root in {Path.GetFullPath(from.Path)}: the node is of another cluster '{from.Cluster}'.", "Name the operator's folder that made the node with --dir.");
+            }
             NodeFolder.Issue(node, [id], from, parsed.GetValue(life));
             var written = SvidFiles.Read(SvidFiles.CertificatePath(NodeFolder.IdentitiesFolder(node), id));
             if (parsed.GetValue(json)) CommonOptions.PrintJson(new { Id = id.ToString(), written.NotBefore, written.NotAfter });

@@ -74,6 +74,7 @@ internal static class NodeCommand
         {
             throw new CliException($"{output} exists already, and nothing is overwritten.", "Choose another folder with --out; to renew SVIDs: florctl identity issue.");
         }
+        using var making = NodeFolder.Begin(output, plan, from, life);
         if (allow)
         {
             var editor = new BoundsEditor(from.BoundsFile);
@@ -82,7 +83,7 @@ internal static class NodeCommand
             editor.Save();
         }
         var signed = from.SignBounds();
-        NodeFolder.Write(output, plan, from, life);
+        making.Complete();
         var bounds = new Bounds(BoundsDocument.Load(from.BoundsFile));
         var missing = plan.Neighbours.Select(n => bounds.MayLink(plan.Vertex, SpiffeId.Of(from.Cluster, IdentityKind.Vertex, n.Vertex)))
             .Concat(plan.Identities.Select(id => bounds.MayHost(plan.Vertex, id)))

@@ -21,8 +21,22 @@ public sealed record NodePlan(
 /// <summary>Writes the folder that a node runs from: identities, bundle, bounds, <c>flor.yaml</c>.</summary>
 public static class NodeFolder
 {
+    private const string MakingSuffix = ".making";
+
     /// <exception cref="CliException">The folder exists already.</exception>
+    /// <exception cref="IdentityException">The root cannot issue.</exception>
     public static void Write(string folder, NodePlan plan, OperatorFolder from, TimeSpan life)
+    {
+        using var making = Begin(folder, plan, from, life);
+        making.Complete();
+    }
+
+    /// <summary>
+    /// Makes all of the folder but the bounds, under another name beside it, so that a failure leaves nothing.
+    /// </summary>
+    /// <exception cref="CliException">The folder exists already.</exception>
+    /// <exception cref="IdentityException">The root cannot issue.</exception>
+    public static Making Begin(string folder, NodePlan plan, OperatorFolder from, TimeSpan life)
     {
         if (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any())
         {
@@ -30,17 +44,33 @@ public static class NodeFolder
                 $"{folder} exists already, and nothing is overwritten.",
                 "Choose another folder with --out; to renew what the node holds: florctl identity issue.");
         }
-        Issue(folder, plan.Identities.Prepend(plan.Vertex), from, life);
-        File.Copy(from.BundleFile, Path.Combine(folder, "bundle.pem"));
-        File.Copy(from.SignedBoundsFile, Path.Combine(folder, "bounds.signed"));
-        AtomicFile.Write(Path.Combine(folder, "flor.yaml"), Configuration(plan), AtomicFile.EveryoneReads);
+        var target = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
+        var making = new Making(target, Path.Combine(Path.GetDirectoryName(target)!, $".{Path.GetFileName(target)}{MakingSuffix}"), from);
+        try
+        {
+            making.Clear();
+            Issue(making.Path, plan.Identities.Prepend(plan.Vertex), from, life);
+            File.Copy(from.BundleFile, Path.Combine(making.Path, "bundle.pem"));
+            AtomicFile.Write(Path.Combine(making.Path, "flor.yaml"), Configuration(plan), AtomicFile.EveryoneReads);
+            return making;
+        }
+        catch
+        {
+            making.Dispose();
+            throw;
+        }
     }
 
-    /// <summary>Issues or renews identities in a node's folder.</summary>
+    /// <summary>Is it a node's folder, and complete?</summary>
+    public static bool IsMade(string folder) => !folder.EndsWith(MakingSuffix, StringComparison.Ordinal) && File.Exists(Path.Combine(folder, "flor.yaml"));
+
+    /// <summary>Issues or renews identities in a node's folder; all, or nothing is written.</summary>
+    /// <exception cref="IdentityException">The root cannot issue.</exception>
     public static void Issue(string folder, IEnumerable<SpiffeId> identities, OperatorFolder from, TimeSpan life)
     {
         var now = DateTimeOffset.UtcNow;
-        foreach (var id in identities) SvidFiles.Write(IdentitiesFolder(folder), from.Authority.Issue(id, life, now));
+        var issued = identities.Select(id => from.Authority.Issue(id, life, now)).ToArray();
+        foreach (var svid in issued) SvidFiles.Write(IdentitiesFolder(folder), svid);
     }
 
     public static string IdentitiesFolder(string folder) => Path.Combine(folder, "identities");
@@ -87,4 +117,27 @@ public static class NodeFolder
 
     // Names may look like numbers or booleans of YAML, addresses hold colons and brackets; none holds a quote.
     private static string Quote(string text) => $"\"{text}\"";
+
+    /// <summary>A folder that is being made, and is removed unless it is completed.</summary>
+    public sealed class Making(string target, string path, OperatorFolder from) : IDisposable
+    {
+        internal string Path => path;
+
+        /// <summary>Adds the bounds as they are signed now, and gives the folder its name.</summary>
+        public void Complete()
+        {
+            File.Copy(from.SignedBoundsFile, System.IO.Path.Combine(path, "bounds.signed"));
+            // It is empty, if it is there: that was looked at.
+            if (Directory.Exists(target)) Directory.Delete(target);
+            Directory.Move(path, target);
+        }
+
+        public void Dispose() => Clear();
+
+        // Also what a run that was killed has left.
+        internal void Clear()
+        {
+            if (Directory.Exists(path)) Directory.Delete(path, recursive: true);
+        }
+    }
 }

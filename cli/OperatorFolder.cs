@@ -5,19 +5,21 @@ namespace Florete.Cli;
 /// <summary>The operator's folder: the root and its key, the operator's SVID, the bundle, the bounds, and the nodes' folders.</summary>
 public sealed class OperatorFolder : IDisposable
 {
+    private X509Svid? signer;
+
     private OperatorFolder(string path, CertificateAuthority authority)
     {
         Path = path;
         Authority = authority;
-        Signer = SvidFiles.Read(SvidFiles.CertificatePath(System.IO.Path.Combine(path, "operator"), SignerId(authority.Cluster)));
     }
 
     public string Path { get; }
 
     public CertificateAuthority Authority { get; }
 
-    /// <summary>The SVID <c>operator/root</c> that signs bounds.</summary>
-    public X509Svid Signer { get; }
+    /// <summary>The SVID <c>operator/root</c> that signs bounds. Read when it is needed: identities are issued without it.</summary>
+    /// <exception cref="IdentityException">It is missing or unusable.</exception>
+    public X509Svid Signer => signer ??= SvidFiles.Read(SvidFiles.CertificatePath(System.IO.Path.Combine(Path, "operator"), SignerId(Cluster)));
 
     public string Cluster => Authority.Cluster;
 
@@ -57,7 +59,7 @@ public sealed class OperatorFolder : IDisposable
         return Open(path);
     }
 
-    /// <exception cref="CliException">There is no cluster in the folder.</exception>
+    /// <exception cref="CliException">There is no cluster in the folder, or its root is not the one of its bundle.</exception>
     /// <exception cref="IdentityException">A file in it is unusable.</exception>
     public static OperatorFolder Open(string path)
     {
@@ -68,8 +70,16 @@ public sealed class OperatorFolder : IDisposable
                 $"{System.IO.Path.GetFullPath(path)} is not an operator's folder: it has no root.key.",
                 "Name the folder that 'florctl cluster init' made with --dir.");
         }
-        return new OperatorFolder(path, CertificateAuthority.Load(certificate, key));
+        var folder = new OperatorFolder(path, CertificateAuthority.Load(certificate, key));
+        if (Trusts(folder.BundleFile, folder.Authority)) return folder;
+        folder.Dispose();
+        throw new CliException($"{certificate} is not among the roots of {folder.BundleFile}: nodes would not believe what it signs.", "Restore both from the same copy of the operator's folder.");
     }
+
+    /// <summary>Does whoever has the bundle believe the root?</summary>
+    /// <exception cref="IdentityException">The bundle is missing or unusable.</exception>
+    public static bool Trusts(string bundleFile, CertificateAuthority authority) =>
+        TrustBundle.Load(bundleFile).Roots.Any(root => root.RawDataMemory.Span.SequenceEqual(authority.Root.RawDataMemory.Span));
 
     /// <summary>
     /// Signs bounds.yaml and gives the result to the nodes whose folders lie here. Returns the files written.
@@ -81,7 +91,7 @@ public sealed class OperatorFolder : IDisposable
         var envelope = Sign(BoundsFile, SignedBoundsFile);
         var written = new List<string> { SignedBoundsFile };
         written.AddRange(Directory.Exists(NodesFolder)
-            ? Directory.GetDirectories(NodesFolder).Order().Select(node => System.IO.Path.Combine(node, "bounds.signed"))
+            ? Directory.GetDirectories(NodesFolder).Where(NodeFolder.IsMade).Order().Select(node => System.IO.Path.Combine(node, "bounds.signed"))
             : []);
         foreach (var file in written) AtomicFile.Write(file, envelope, AtomicFile.EveryoneReads);
         return written;

@@ -20,6 +20,9 @@ public sealed class CertificateAuthority : IDisposable
     /// </summary>
     public static readonly TimeSpan Backdating = TimeSpan.FromMinutes(1);
 
+    // A root cannot be issued again: every node trusts this one.
+    private const string Restore = "restore it from your copy of the operator's folder";
+
     private CertificateAuthority(X509Certificate2 root, string cluster)
     {
         Root = root;
@@ -53,8 +56,8 @@ public sealed class CertificateAuthority : IDisposable
     /// <exception cref="IdentityException">A file is missing, readable by others, or no root; the message names it and the remedy.</exception>
     public static CertificateAuthority Load(string certificateFile, string keyFile)
     {
-        var root = TrustBundle.Load(certificateFile).Roots[0];
-        using var key = SvidFiles.ReadKey(keyFile, root);
+        var root = TrustBundle.Parse(SvidFiles.ReadText(certificateFile, "root certificate", TrustBundle.MaxFileBytes, Restore), certificateFile).Roots[0];
+        using var key = ReadKey(keyFile, certificateFile, root);
         CertificateRules.TryReadTrustDomain(root, out var cluster);
         return new CertificateAuthority(root.CopyWithPrivateKey(key), cluster!);
     }
@@ -68,8 +71,19 @@ public sealed class CertificateAuthority : IDisposable
         AtomicFile.Write(certificateFile, Root.ExportCertificatePem() + "\n", AtomicFile.EveryoneReads);
     }
 
+    /// <summary>Can it issue anything now?</summary>
+    /// <exception cref="IdentityException">Its time has not come, or is over; the message names the dates.</exception>
+    public void RequireValid(DateTimeOffset now)
+    {
+        var (from, until) = (Utc(Root.NotBefore), Utc(Root.NotAfter));
+        // Its NotBefore is backdated, so a clock before it is wrong, or was wrong when the root was made.
+        if (now < from) throw new IdentityException($"The root of '{Cluster}' is valid from {from:u} on, and the clock of this machine says {now:u}; set the clock.");
+        if (now >= until) throw new IdentityException($"The root of '{Cluster}' has expired on {until:u}, and the clock of this machine says {now:u}; if the clock is right, make a new cluster.");
+    }
+
     /// <summary>Makes a key pair and issues its SVID.</summary>
     /// <exception cref="ArgumentException">The identity is of another cluster, or the lifetime is not positive.</exception>
+    /// <exception cref="IdentityException">The root is not valid now; the message names the dates.</exception>
     public X509Svid Issue(SpiffeId id, TimeSpan lifetime, DateTimeOffset now)
     {
         using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
@@ -81,7 +95,7 @@ public sealed class CertificateAuthority : IDisposable
     /// Issues an SVID for the key of a PKCS#10 request (RFC 2986), DER. Only the key is taken from it; names and extensions that it asks for
     /// are ignored. The request's signature proves possession of the key.
     /// </summary>
-    /// <exception cref="IdentityException">The request is malformed, not signed by its key, or its key is not ECDSA P-256.</exception>
+    /// <exception cref="IdentityException">The request is malformed, not signed by its key, or its key is not ECDSA P-256; or the root is not valid now.</exception>
     /// <exception cref="ArgumentException">The identity is of another cluster, or the lifetime is not positive.</exception>
     public X509Certificate2 IssueFromRequest(SpiffeId id, ReadOnlySpan<byte> request, TimeSpan lifetime, DateTimeOffset now)
     {
@@ -105,10 +119,23 @@ public sealed class CertificateAuthority : IDisposable
 
     public void Dispose() => Root.Dispose();
 
+    private static ECDsa ReadKey(string keyFile, string certificateFile, X509Certificate2 root)
+    {
+        try
+        {
+            return SvidFiles.ReadKey(keyFile, root, Restore);
+        }
+        catch (SvidFiles.KeyMismatchException)
+        {
+            throw new IdentityException($"{keyFile}: this is not the key of {certificateFile}; restore both from the same copy of the operator's folder.");
+        }
+    }
+
     private X509Certificate2 Sign(SpiffeId id, PublicKey key, TimeSpan lifetime, DateTimeOffset now)
     {
         if (id.Cluster != Cluster) throw new ArgumentException($"The root of '{Cluster}' issues nothing for {id}.", nameof(id));
         if (lifetime <= TimeSpan.Zero) throw new ArgumentException($"A lifetime of {lifetime} is not positive.", nameof(lifetime));
+        RequireValid(now);
         var request = new CertificateRequest(SubjectName(id.Path), key, HashAlgorithmName.SHA256);
         request.CertificateExtensions.Add(new X509BasicConstraintsExtension(false, false, 0, true));
         request.CertificateExtensions.Add(new X509KeyUsageExtension(X509KeyUsageFlags.DigitalSignature, true));
@@ -122,7 +149,6 @@ public sealed class CertificateAuthority : IDisposable
         // An SVID does not outlive its issuer, and does not begin before it.
         var from = Later(now - Backdating, Utc(Root.NotBefore));
         var until = Earlier(now + lifetime, Utc(Root.NotAfter));
-        if (until <= from) throw new ArgumentException($"The root of '{Cluster}' has expired on {Root.NotAfter:u}.", nameof(now));
         return request.Create(Root, from, until, serial);
     }
 

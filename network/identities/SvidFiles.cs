@@ -14,6 +14,8 @@ public static class SvidFiles
     private const int MaxKeyFileBytes = 16 * 1024;
     private const int MaxChainFileBytes = 64 * 1024;
 
+    private const string Reissue = "issue the identity again";
+
     // A reader between two renames of a writer reads again; a third mismatch is real.
     private const int Attempts = 3;
 
@@ -74,11 +76,11 @@ public static class SvidFiles
         }
     }
 
-    internal static ECDsa ReadKey(string file, X509Certificate2 certificate)
+    internal static ECDsa ReadKey(string file, X509Certificate2 certificate, string remedy = Reissue)
     {
-        var text = ReadText(file, "private key", MaxKeyFileBytes);
+        var text = ReadText(file, "private key", MaxKeyFileBytes, remedy);
         var keys = 0;
-        using var publicKey = certificate.GetECDsaPublicKey() ?? throw new IdentityException($"{file}: its certificate has no ECDSA key; issue it again.");
+        using var publicKey = certificate.GetECDsaPublicKey() ?? throw new IdentityException($"{file}: its certificate has no ECDSA key; {remedy}.");
         var wanted = publicKey.ExportSubjectPublicKeyInfo();
         foreach (var block in Blocks(text, "PRIVATE KEY"))
         {
@@ -92,7 +94,7 @@ public static class SvidFiles
             catch (CryptographicException e)
             {
                 key.Dispose();
-                throw new IdentityException($"{file}: the key in it is not a PKCS#8 ECDSA key; issue the identity again.", e);
+                throw new IdentityException($"{file}: the key in it is not a PKCS#8 ECDSA key; {remedy}.", e);
             }
             finally
             {
@@ -100,8 +102,8 @@ public static class SvidFiles
             }
             key.Dispose();
         }
-        if (keys == 0) throw new IdentityException($"{file}: there is no PRIVATE KEY block in it; issue the identity again.");
-        throw new KeyMismatchException($"{file}: the key does not belong to the certificate beside it; issue the identity again.");
+        if (keys == 0) throw new IdentityException($"{file}: there is no PRIVATE KEY block in it; {remedy}.");
+        throw new KeyMismatchException($"{file}: the key does not belong to the certificate beside it; {remedy}.");
     }
 
     internal static List<X509Certificate2> ReadCertificates(string pem, string source)
@@ -123,7 +125,7 @@ public static class SvidFiles
     }
 
     /// <summary>Reads a whole small file; a private key only if nobody but the owner can.</summary>
-    internal static string ReadText(string file, string what, int maxBytes)
+    internal static string ReadText(string file, string what, int maxBytes, string remedy = "issue it with florctl, or correct the path")
     {
         try
         {
@@ -143,7 +145,7 @@ public static class SvidFiles
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
-            throw new IdentityException($"{file}: there is no such {what}; issue it with florctl, or correct the path.");
+            throw new IdentityException($"{file}: there is no such {what}; {remedy}.");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -176,5 +178,5 @@ public static class SvidFiles
         return blocks;
     }
 
-    private sealed class KeyMismatchException(string message) : Exception(message);
+    internal sealed class KeyMismatchException(string message) : Exception(message);
 }

@@ -1,16 +1,10 @@
-using System.Diagnostics;
 using System.Text.Json;
 using Florete.Identities;
 
 namespace Florete.Cli.Tests;
 
-/// <summary>The built florctl, run as a process in a folder of its own.</summary>
-public sealed class FlorctlTests : IDisposable
+public sealed class FlorctlTests : FlorctlTest
 {
-    private readonly string folder = Directory.CreateTempSubdirectory("florctl-").FullName;
-
-    public void Dispose() => Directory.Delete(folder, recursive: true);
-
     [Fact]
     public void A_cluster_of_two_nodes_is_made_and_what_flor_reads_is_all_there()
     {
@@ -119,28 +113,9 @@ public sealed class FlorctlTests : IDisposable
 
     private static SpiffeId Id(string path) => SpiffeId.Parse($"spiffe://home/{path}");
 
-    private string At(string path) => Path.Combine(folder, path);
-
-    private (string Output, string Errors) Run(int code, params string[] words)
-    {
-        var (actual, output, errors) = Start(Path.Combine(AppContext.BaseDirectory, "florctl"), words);
-        Assert.True(actual == code, $"florctl {string.Join(' ', words)} ended with {actual}:\n{output}{errors}");
-        return (output, errors);
-    }
-
     private (int Code, string Output) Openssl(params string[] words)
     {
         var (code, output, _) = Start("openssl", words);
         return (code, output.Trim());
-    }
-
-    private (int Code, string Output, string Errors) Start(string program, string[] words)
-    {
-        var start = new ProcessStartInfo(program, words) { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = folder };
-        using var process = Process.Start(start)!;
-        var errors = process.StandardError.ReadToEndAsync();
-        var output = process.StandardOutput.ReadToEnd();
-        process.WaitForExit();
-        return (process.ExitCode, output, errors.Result);
     }
 }

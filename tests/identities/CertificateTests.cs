@@ -73,7 +73,8 @@ public class CertificateTests
     {
         using var authority = CertificateAuthority.Create("home", Pki.Now, TimeSpan.FromHours(1));
         Assert.Equal(Pki.Now.AddHours(1), authority.Issue(Pki.Hello, TimeSpan.FromDays(9), Pki.Now).NotAfter);
-        Assert.Throws<ArgumentException>(() => authority.Issue(Pki.Hello, TimeSpan.FromDays(9), Pki.Now.AddHours(2)));
+        Assert.Contains("has expired on", Assert.Throws<IdentityException>(() => authority.Issue(Pki.Hello, TimeSpan.FromDays(9), Pki.Now.AddHours(2))).Message, StringComparison.Ordinal);
+        Assert.Contains("set the clock", Assert.Throws<IdentityException>(() => authority.Issue(Pki.Hello, TimeSpan.FromDays(9), Pki.Now.AddHours(-2))).Message, StringComparison.Ordinal);
     }
 
     [Fact]
