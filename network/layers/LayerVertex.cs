@@ -12,7 +12,7 @@ namespace Florete.Layers;
 /// through the portal of a layer below), the directory (who is there), the forwarding engine (which way) and the transport endpoint
 /// (connections end to end). It knows no medium, so the layers below may be links or layers like itself.
 /// </summary>
-public sealed class LayerVertex : IPortal, IAsyncDisposable
+public sealed partial class LayerVertex : IPortal, IAsyncDisposable
 {
     private readonly EventLoop loop;
     private readonly PacketPool pool;
@@ -38,6 +38,8 @@ public sealed class LayerVertex : IPortal, IAsyncDisposable
         manager.AdjacencyUp += OnUp;
         manager.AdjacencyDown += OnDown;
         manager.AdjacencyChanged += OnChanged;
+        var logger = logs.CreateLogger("Florete.Neighbours");
+        manager.DialFailed += (neighbour, reason) => LogDialFailed(logger, neighbour, reason);
         directory.TopologyChanged += OnTopologyChanged;
         OnTopologyChanged();
     }
@@ -200,6 +202,9 @@ public sealed class LayerVertex : IPortal, IAsyncDisposable
         forwarding.Update(directory.Topology);
         transport.OnDirectoryChanged();
     }
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "No link to {Neighbour}: {Reason} Trying again")]
+    private static partial void LogDialFailed(ILogger logger, SpiffeId neighbour, string reason);
 
     private sealed class DirectoryReceiver(LayerVertex vertex) : ILocalReceiver
     {

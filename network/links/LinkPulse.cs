@@ -20,10 +20,19 @@ internal sealed class LinkPulse(Liveness liveness, PathQuality quality)
     private Instant peerSentAt;
     private bool isAnswerDue;
 
-    /// <summary>The link's timer has fired: late, if the loop did not run in time, and then the neighbour is not to blame.</summary>
-    public void OnWoken(Instant now)
+    /// <summary>When the loop did not run in time, the neighbour is not to blame. Asked by the timer and by what arrives, whichever is first after a stall.</summary>
+    public void ForgiveOwnStall(Instant now)
     {
-        if (wakesAt != Instant.Never && now - wakesAt > Stall) liveness.Forgive(now - wakesAt, now);
+        if (wakesAt == Instant.Never || now - wakesAt <= Stall) return;
+        liveness.Forgive(now - wakesAt, now);
+        wakesAt = now;
+    }
+
+    /// <summary>Something authentic has arrived.</summary>
+    public void OnAuthenticated(Instant now)
+    {
+        ForgiveOwnStall(now);
+        liveness.OnAuthenticated(now);
     }
 
     /// <summary>When the timer shall fire next: when something here is due, or at <paramref name="other"/> if that is earlier; not at once again.</summary>
@@ -75,7 +84,7 @@ internal sealed class LinkPulse(Liveness liveness, PathQuality quality)
     /// <summary>Why the link is down, by what is known now; null while it is up.</summary>
     public GoodbyeReason? Check(Instant now)
     {
-        liveness.OnLossMeasured(quality.PessimisticReceivingLoss);
+        liveness.OnLossMeasured(quality.PessimisticReceivingLoss, now);
         return liveness.Check(now);
     }
 

@@ -22,11 +22,13 @@ internal sealed class Liveness
     // A program that has just started compiles itself while it runs: it may be silent for longer than a settled one.
     private static readonly TimeSpan Youth = TimeSpan.FromSeconds(5);
 
-    // A neighbour on a busy machine that was silent for long, and lived, may be so again; half forgotten after about 50 measurements.
-    private const double GapFactor = 2, GapDecay = 0.986;
+    // A neighbour on a busy machine that was silent for long, and lived, may be so again.
+    private static readonly TimeSpan GapHalfLife = TimeSpan.FromSeconds(60);
+    private const double GapFactor = 2;
 
     private readonly Instant born;
     private TimeSpan longestGap;
+    private Instant gapDecayedAt;
 
     private TimeSpan peerInterval;
     private double jitterMilliseconds;
@@ -37,9 +39,13 @@ internal sealed class Liveness
     private Instant failingSince = Instant.Never;
     private int failedSends;
 
-    public Liveness(Instant now, LivenessTimes? times = null)
+    /// <param name="now">The link begins.</param>
+    /// <param name="times">Of this kind of link; null: <see cref="LivenessTimes.Udp"/>.</param>
+    /// <param name="survivedGap">A silence that the neighbour is known to have survived; zero: none is known.</param>
+    public Liveness(Instant now, LivenessTimes? times = null, TimeSpan survivedGap = default)
     {
-        born = lastHeard = lastAuthenticated = now;
+        born = lastHeard = lastAuthenticated = gapDecayedAt = now;
+        longestGap = survivedGap;
         Times = times ?? LivenessTimes.Udp;
         peerInterval = Times.Interval;
         adapted = 1.5 * Times.LeastDetection;
@@ -70,8 +76,8 @@ internal sealed class Liveness
     public void OnAuthenticated(Instant now)
     {
         var gap = now - lastHeard;
-        // Gaps of the ordinary interval say nothing; double of them is below the least detection time anyway.
-        if (gap > longestGap) longestGap = gap;
+        // Gaps of the ordinary interval say nothing: double of them is below the least detection time. Nor do those of youth.
+        if (gap > longestGap && now - born >= Youth) longestGap = gap;
         lastHeard = lastAuthenticated = now;
     }
 
@@ -96,12 +102,13 @@ internal sealed class Liveness
     }
 
     /// <summary>Adapts the detection time to the loss in our receiving direction.</summary>
-    public void OnLossMeasured(double loss)
+    public void OnLossMeasured(double loss, Instant now)
     {
         var losses = Math.Clamp(Math.Ceiling(Math.Log(ImprobableRun) / Math.Log(Math.Clamp(loss, 1e-4, 0.4))), 2, 12);
         var detection = ((losses + 0.5) * peerInterval) + TimeSpan.FromMilliseconds(4 * Math.Min(jitterMilliseconds, MostJitterMilliseconds));
         adapted = detection > Times.LeastDetection ? detection : Times.LeastDetection;
-        longestGap *= GapDecay;
+        longestGap *= Math.Pow(0.5, (now - gapDecayedAt) / GapHalfLife);
+        gapDecayedAt = now;
     }
 
     /// <summary>Our own loop did not run for this long: the neighbour is not to blame.</summary>

@@ -81,7 +81,7 @@ internal sealed class NativeLink : PortalConnection, IDatagramSink
             packet.Return();
             return;
         }
-        liveness.OnAuthenticated(loop.Now);
+        pulse.OnAuthenticated(loop.Now);
         if (packet.Span[0] == SduType && flow.Sink is { } sink)
         {
             packet.TrimStart(TypeBytes);
@@ -115,7 +115,7 @@ internal sealed class NativeLink : PortalConnection, IDatagramSink
     {
         if (isClosed) return;
         var now = loop.Now;
-        pulse.OnWoken(now);
+        pulse.ForgiveOwnStall(now);
         if (pulse.Check(now) is { } reason)
         {
             Close(reason, UdpLink.ErrorOf(reason, $"Nothing was heard from {Remote} for {liveness.Detection.TotalMilliseconds:0} ms."), tellNeighbour: true);

@@ -32,7 +32,7 @@ internal sealed partial class UdpLink
             return;
         }
         var now = port.Loop.Now;
-        if (timer.Deadline == Instant.Never) pulse.OnWoken(now);
+        pulse.ForgiveOwnStall(now);
         opening.Expire(now);
         reassembler.Expire(now);
         if (Tend(now)) SetTimer(now);

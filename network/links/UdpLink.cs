@@ -25,7 +25,7 @@ internal sealed partial class UdpLink : PortalConnection
     private ulong receivedSegments;
     private long receivedBytes;
 
-    public UdpLink(LinkPort port, IUdpLinkOwner owner, UdpLinkOptions options, ControlChannel control, Hello peerHello, uint index, long? capacity)
+    public UdpLink(LinkPort port, IUdpLinkOwner owner, UdpLinkOptions options, ControlChannel control, Hello peerHello, uint index, long? capacity, TimeSpan survivedGap)
     {
         (this.port, this.owner, this.control, Index, PeerRun) = (port, owner, control, index, peerHello.Run);
         PeerBegun = peerHello.Begun;
@@ -36,7 +36,7 @@ internal sealed partial class UdpLink : PortalConnection
         sealing = new SealerPhases(Lanes.Count, options.RekeyLimits);
         queues = new TrafficQueues(options.QueueDiscipline);
         reassembler = new Reassembler(port.Pool, port.Counters);
-        liveness = new Liveness(Began);
+        liveness = new Liveness(Began, LivenessTimes.Udp, survivedGap);
         quality = new PathQuality(capacity);
         pulse = new LinkPulse(liveness, quality);
         mtu = new MtuSearch(control.To.IsIPv4, Began);
@@ -62,6 +62,9 @@ internal sealed partial class UdpLink : PortalConnection
     public bool IsDialler { get; }
 
     public Instant Began { get; }
+
+    /// <summary>Silence that means down, now.</summary>
+    public TimeSpan Detection => liveness.Detection;
 
     public DateTimeOffset PeerNotAfter { get; private set; }
 
@@ -187,7 +190,7 @@ internal sealed partial class UdpLink : PortalConnection
         }
         receivedSegments += (ulong)segments;
         receivedBytes += packet.Length;
-        liveness.OnAuthenticated(port.Loop.Now);
+        pulse.OnAuthenticated(port.Loop.Now);
         if (!IsUp) OnSealedBeforeKeyReady();
         if (header.Counter.Lane == Lanes.Link)
         {

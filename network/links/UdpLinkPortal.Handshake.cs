@@ -12,6 +12,8 @@ public sealed partial class UdpLinkPortal : IUdpLinkOwner
     private const string Alpn = "florete-link/1";
 
     private readonly Dictionary<SpiffeId, FlapRecord> flaps = [];
+    // The last link that ended in silence: if the same run of the neighbour comes back, it was only slow, and the next link has more patience.
+    private readonly Dictionary<(SpiffeId Local, SpiffeId Remote), (ulong PeerRun, TimeSpan Detection)> silences = [];
     private ulong begun;
 
     private QuicOptions QuicSettings => new()
@@ -39,12 +41,20 @@ public sealed partial class UdpLinkPortal : IUdpLinkOwner
             QuicSettings,
             name =>
             {
-                if (!published.TryGetValue(name.ToLowerInvariant(), out var publication)) return null;
+                if (!published.TryGetValue(name.ToLowerInvariant(), out var publication))
+                {
+                    RefusedHandshakes++;
+                    Note($"Handshake with {from} refused: it asks for '{Printable(name)}', which is not here; its neighbour list has this address under a wrong name.");
+                    return null;
+                }
                 channel.Local = publication.Identity.Id;
                 return vertices[publication.Identity.Id].Credentials;
             },
             chain => Judge(channel, chain, null), initial.Span, proof) ? channel : null;
     }
+
+    // A stranger's word: short, and without control characters, before it meets a log.
+    private static string Printable(string name) => string.Concat(name.Take(80).Select(static c => char.IsControl(c) ? '?' : c));
 
     // Null accepts. The reason stays here: a stranger learns nothing.
     private string? Judge(ControlChannel channel, IReadOnlyList<byte[]> chain, SpiffeId? expected)
@@ -109,7 +119,8 @@ public sealed partial class UdpLinkPortal : IUdpLinkOwner
         if (byPair.TryGetValue(pair, out var older))
             older.Close(GoodbyeReason.Replaced, "A newer handshake took its place.", new PortalException(PortalError.Closed, $"{pair.Item2} began a new link."), tellNeighbour: true);
         var capacity = neighbours.TryGetValue(pair.Item2, out var neighbour) ? neighbour.CapacityBitsPerSecond : null;
-        var link = new UdpLink(port, this, options, channel, peer, index, capacity);
+        var survived = silences.TryGetValue(pair, out var silence) && silence.PeerRun == peer.Run ? silence.Detection : TimeSpan.Zero;
+        var link = new UdpLink(port, this, options, channel, peer, index, capacity, survived);
         begun++;
         links.Add(index, link);
         byPair[pair] = link;
@@ -147,6 +158,8 @@ public sealed partial class UdpLinkPortal : IUdpLinkOwner
         if (byPair.TryGetValue(pair, out var held) && held == link) byPair.Remove(pair);
         Note($"Link {link.Local} – {link.Remote} over {link.Address} is down ({reason}): {text}");
         if (link.IsAccepted) Announce(link.Remote, false);
+        silences.Remove(pair);
+        if (reason == GoodbyeReason.Silence) silences[pair] = (link.PeerRun, link.Detection);
         if (reason is GoodbyeReason.Silence or GoodbyeReason.SendsFail) flaps[link.Remote] = Flaps(link.Remote).AfterDown(port.Loop.Now);
         if (!link.IsAccepted && dials.TryGetValue(pair, out var dial)) dial.OnAttemptFailed(reason, text);
     }

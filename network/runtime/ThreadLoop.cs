@@ -54,6 +54,7 @@ public sealed class ThreadLoop : EventLoop, IAsyncDisposable
 
     private void Run()
     {
+        if (OperatingSystem.IsLinux()) LoopPriority.Raise();
         try
         {
             while (!stopping)

@@ -139,6 +139,47 @@ public class LinkTests
     }
 
     [Fact]
+    public void A_silence_that_the_neighbour_survived_is_expected_of_it_for_a_while()
+    {
+        var start = new Florete.Runtime.Instant(0);
+        var liveness = new Liveness(start);
+        var now = start + TimeSpan.FromSeconds(6);
+        liveness.OnAuthenticated(start + TimeSpan.FromSeconds(4.9));
+        liveness.OnAuthenticated(start + TimeSpan.FromSeconds(4.95));
+        for (var at = 5.0; at < 6; at += 0.05) liveness.OnAuthenticated(start + TimeSpan.FromSeconds(at));
+        liveness.OnLossMeasured(0, now);
+        Assert.Equal(LivenessTimes.Udp.LeastDetection, liveness.Detection);
+        liveness.OnAuthenticated(now);
+        liveness.OnAuthenticated(now += TimeSpan.FromMilliseconds(110));
+        Assert.Equal(220, liveness.Detection.TotalMilliseconds, 3);
+        liveness.OnLossMeasured(0, now + TimeSpan.FromSeconds(30));
+        Assert.InRange(liveness.Detection.TotalMilliseconds, 140, 200);
+        liveness.OnLossMeasured(0, now + TimeSpan.FromSeconds(300));
+        Assert.Equal(LivenessTimes.Udp.LeastDetection, liveness.Detection);
+    }
+
+    [Fact]
+    public void A_neighbour_that_was_only_slow_is_given_more_time_by_the_next_link()
+    {
+        using var meeting = new Meeting(7);
+        var (a, b) = (meeting.Join("a", "10.0.0.1:7000", neighbours: ("b", "10.0.0.2:7000")), meeting.Join("b", "10.0.0.2:7000"));
+        var first = meeting.Wait(a.Connect("b"));
+        meeting.Clock.Run(TimeSpan.FromSeconds(20));
+        Stall(b);
+        Assert.True(first.Closed.IsCancellationRequested);
+        var second = meeting.Wait(a.Connect("b"));
+        meeting.Clock.Run(TimeSpan.FromSeconds(8));
+        Stall(b);
+        Assert.False(second.Closed.IsCancellationRequested, string.Join('\n', a.Notes.Concat(b.Notes)));
+
+        void Stall(Member member)
+        {
+            member.Loop.StalledUntil = meeting.Clock.Now + TimeSpan.FromMilliseconds(150);
+            meeting.Clock.Run(TimeSpan.FromSeconds(1));
+        }
+    }
+
+    [Fact]
     public void A_changed_address_is_validated_and_then_used_without_a_break()
     {
         var (meeting, a, b, link) = Linked();

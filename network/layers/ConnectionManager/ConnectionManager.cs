@@ -67,6 +67,9 @@ public sealed partial class ConnectionManager : IAsyncDisposable
     /// <summary>A link has ended, and why.</summary>
     public event Action<Adjacency, string>? AdjacencyDown;
 
+    /// <summary>A dial has failed, and why; not repeated while the reason stays the same.</summary>
+    public event Action<SpiffeId, string>? DialFailed;
+
     /// <summary>Metric, loss or capacity of a link have changed enough to matter.</summary>
     public event Action<Adjacency>? AdjacencyChanged;
 
@@ -134,6 +137,8 @@ public sealed partial class ConnectionManager : IAsyncDisposable
             return new NeighbourStatus(key.Neighbour, underlays[key.Underlay].Name, standing, dialer is not null, dialer?.Failures ?? 0, dialer?.LastError);
         })];
     }
+
+    internal void OnDialFailed(Dialer dialer, string reason) => DialFailed?.Invoke(dialer.Neighbour, reason);
 
     internal bool HasLink(int underlay, SpiffeId neighbour) => links.Exists(l => Joins(l, underlay, neighbour));
 

@@ -73,6 +73,7 @@ internal sealed class Dialer
         }
         catch (PortalException e)
         {
+            if (e.Message != LastError) manager.OnDialFailed(this, e.Message);
             LastError = e.Message;
             // Not a failure of the link's, so without this the first redial would be immediate for ever.
             Failures = Math.Max(1, Failures);
