@@ -1,9 +1,11 @@
+using System.Net;
 using System.Net.Sockets;
 using Florete.Identities;
 using Florete.Portals;
 using Florete.Proxy.Configuration;
 using Florete.Proxy.Control;
 using Florete.Proxy.Inbounds;
+using Florete.Proxy.Metrics;
 using Microsoft.Extensions.Logging;
 
 namespace Florete.Proxy;
@@ -23,6 +25,7 @@ internal sealed partial class FlorNode : IAsyncDisposable
     private readonly ILogger logger;
     private readonly SemaphoreSlim reloading = new(1);
     private ControlServer? control;
+    private MetricsServer? metrics;
 
     private FlorNode(
         FlorConfiguration configuration, NodeMaterials materials, IClusterVertex vertex, EdgeConnections connections, HandshakeGate gate,
@@ -47,6 +50,12 @@ internal sealed partial class FlorNode : IAsyncDisposable
 
     public NodePortals Portals => portals;
 
+    /// <summary>Clients of inbounds that have not said what they want yet.</summary>
+    public HandshakeGate Handshakes => gate;
+
+    /// <summary>Where metrics are served; null: nowhere.</summary>
+    public IPEndPoint? MetricsEndPoint => (IPEndPoint?)metrics?.LocalEndPoint;
+
     public DateTimeOffset Started { get; } = DateTimeOffset.UtcNow;
 
     /// <exception cref="StartupException">Something is wrong; it lists all that was found.</exception>
@@ -68,6 +77,7 @@ internal sealed partial class FlorNode : IAsyncDisposable
         portals.Check(configuration, found);
         var prepared = inbounds.Prepare(configuration, found);
         var controlSocket = BindControl(configuration, found);
+        var metricsSocket = BindMetrics(configuration, found);
         try
         {
             if (found.Count > 0) throw new StartupException(found);
@@ -77,7 +87,9 @@ internal sealed partial class FlorNode : IAsyncDisposable
             await portals.ApplyAsync(configuration, vertex.Portal).ConfigureAwait(false);
             await inbounds.ApplyAsync(prepared, vertex.Portal).ConfigureAwait(false);
             var node = new FlorNode(configuration, materials, vertex, connections, gate, inbounds, outbounds, portals, logger);
-            node.control = new ControlServer(configuration.ControlSocket, controlSocket!, new ControlCommands(node), logs.CreateLogger("Florete.Control"));
+            var commands = new ControlCommands(node);
+            node.control = new ControlServer(configuration.ControlSocket, controlSocket!, commands, logs.CreateLogger("Florete.Control"));
+            if (metricsSocket is not null) node.metrics = new MetricsServer(metricsSocket, gate, commands.StatusAsync, logs.CreateLogger("Florete.Metrics"));
             parts.Release();
             node.Runs(configuration.Vertex);
             return node;
@@ -86,6 +98,7 @@ internal sealed partial class FlorNode : IAsyncDisposable
         {
             prepared.Discard();
             controlSocket?.Dispose();
+            metricsSocket?.Dispose();
             if (e is PortalException or ArgumentException or IOException or UnauthorizedAccessException or SocketException or System.ComponentModel.Win32Exception)
             {
                 throw new StartupException([$"{configuration.File}: {e.Message}"]);
@@ -114,6 +127,7 @@ internal sealed partial class FlorNode : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        if (metrics is not null) await metrics.DisposeAsync().ConfigureAwait(false);
         if (control is not null) await control.DisposeAsync().ConfigureAwait(false);
         await inbounds.DisposeAsync().ConfigureAwait(false);
         await portals.DisposeAsync().ConfigureAwait(false);
@@ -137,7 +151,6 @@ internal sealed partial class FlorNode : IAsyncDisposable
         {
             problems.Add($"{configuration.IdentitiesFolder}: the SVID of {configuration.Vertex.Path} has expired at {vertex.Current.NotAfter:u}; issue a new one (florctl identity issue), and look at the clock of this machine.");
         }
-        if (configuration.Metrics is not null) problems.Add($"{configuration.File}: metrics: this version of flor serves its counters by the control socket only (flor status); remove it.");
         return problems;
     }
 
@@ -150,6 +163,19 @@ internal sealed partial class FlorNode : IAsyncDisposable
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             problems.Add($"{configuration.File}: control: {e.Message}");
+            return null;
+        }
+    }
+
+    private static Socket? BindMetrics(FlorConfiguration configuration, List<string> problems)
+    {
+        try
+        {
+            return configuration.Metrics is { } address ? Listener.Bind(address) : null;
+        }
+        catch (SocketException e)
+        {
+            problems.Add($"{configuration.File}: metrics: {configuration.Metrics}: {e.Message}; use a port that nobody uses.");
             return null;
         }
     }
@@ -198,6 +224,7 @@ internal sealed partial class FlorNode : IAsyncDisposable
             ("bounds", now.BoundsFile == then.BoundsFile),
             ("state", now.StateFolder == then.StateFolder),
             ("control", now.ControlSocket == then.ControlSocket),
+            ("metrics", Equals(now.Metrics, then.Metrics)),
             ("links.udp.listen", Equals(now.Udp?.Listen, then.Udp?.Listen)),
         })
         {

@@ -192,6 +192,7 @@ public class ConfigurationTests
     [InlineData("    tcp: 127.0.0.1:8080", "    tcp: 8080", "no address")]
     [InlineData("    socket: run/hello.portal", "    socket: run/flor.sock", "used twice")]
     [InlineData("metrics: 127.0.0.1:9464", "metrics: 127.0.0.1:1080", "listened on twice")]
+    [InlineData("metrics: 127.0.0.1:9464", "metrics: 0.0.0.0:9464", "loopback")]
     public void A_value_out_of_range_gets_its_remedy(string written, string wrong, string message)
     {
         Parse(Whole.Replace(written, wrong, StringComparison.Ordinal), out var problems);

@@ -6,7 +6,7 @@ using Florete.Proxy.Control;
 
 namespace Florete.Proxy.Commands;
 
-/// <summary>The commands that ask a running flor: status, trace, discover, reload.</summary>
+/// <summary>The commands that ask a running flor: status, health, trace, discover, reload.</summary>
 internal static class AskCommands
 {
     private const string Usual = "./run/flor.sock";
@@ -17,6 +17,9 @@ internal static class AskCommands
     public static IEnumerable<Command> Create()
     {
         yield return Make("status", "Shows the node: its links, ways, services, connections.", static (_, _) => new(ControlProtocol.Version, "status"), static answer => Tables.Status(answer.Status!));
+        yield return Make(
+            "health", "Says whether the node is fit for its work: ends with 0 if so, else with 1 and what is missing.", static (_, _) => new(ControlProtocol.Version, "health"),
+            static answer => answer.Problems!.Count == 0 ? "Healthy.\n" : string.Join('\n', answer.Problems) + "\n");
         var target = new Argument<string>("name") { Description = "Whom to trace: hello.rete, service/hello, vertex/b." };
         yield return Make(
             "trace", "Shows each vertex on the way to the nearest one that publishes the name.",

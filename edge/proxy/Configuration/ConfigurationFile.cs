@@ -80,7 +80,7 @@ public static class ConfigurationFile
             var inbounds = Entries("inbounds").Select(Inbound).ToArray();
             var outbounds = Entries("outbounds").Select(Outbound).ToArray();
             var portals = Entries("portals").Select(PortalSocket).ToArray();
-            var metrics = root.Value<IPEndPoint>("metrics", null, Parsers.EndPoint);
+            var metrics = root.Value<IPEndPoint>("metrics", null, Parsers.LoopbackEndPoint);
             root.Finish();
             Conflicts(vertex, udp, inbounds, outbounds, portals, control, metrics);
             // Whatever is null here has a problem, and then nobody uses the result.

@@ -27,6 +27,15 @@ internal static class Parsers
         return false;
     }
 
+    /// <summary>As <see cref="EndPoint"/>, but of this machine alone.</summary>
+    public static bool LoopbackEndPoint(string text, out IPEndPoint? value, out string? error)
+    {
+        if (!EndPoint(text, out value, out error)) return false;
+        if (IPAddress.IsLoopback(value!.Address)) return true;
+        (value, error) = (null, $"'{SectionReader.Short(text)}' can be reached from other machines, and nothing guards it; write a loopback address, as in 127.0.0.1:9464, and publish it as a service to read it from elsewhere");
+        return false;
+    }
+
     /// <summary>As <see cref="EndPoint"/>, but somewhere to connect to: with a port above 0, and perhaps a host's name.</summary>
     public static bool Target(string text, out EndPoint? value, out string? error)
     {

@@ -15,6 +15,9 @@ internal sealed class ControlCommands(FlorNode node)
             case "status":
                 yield return New() with { Status = await StatusAsync(cancellationToken).ConfigureAwait(false) };
                 break;
+            case "health":
+                yield return New() with { Problems = Metrics.Health.ProblemsOf(await StatusAsync(cancellationToken).ConfigureAwait(false), DateTimeOffset.UtcNow) };
+                break;
             case "trace":
                 yield return await TraceAsync(request.Target!, cancellationToken).ConfigureAwait(false);
                 break;
@@ -39,7 +42,8 @@ internal sealed class ControlCommands(FlorNode node)
 
     private static ControlAnswer New() => new(ControlProtocol.Version);
 
-    private async Task<StatusReport> StatusAsync(CancellationToken cancellationToken)
+    /// <summary>The node now.</summary>
+    public async Task<StatusReport> StatusAsync(CancellationToken cancellationToken)
     {
         var vertex = await node.Vertex.ReportAsync(cancellationToken).ConfigureAwait(false);
         var (configuration, connections) = (node.Configuration, node.Connections);
@@ -51,7 +55,11 @@ internal sealed class ControlCommands(FlorNode node)
                 inbound.Local.ToString()!, inbound.Configuration.As.Path, inbound.Configuration.Forward?.Target.Path))],
             [.. node.Outbounds.Published.Select(outbound => new OutboundReport(outbound.Service.Path, outbound.Target.ToString()!))],
             new ConnectionsReport(connections.Count, connections.Opened, connections.Bytes.FromPrograms, connections.Bytes.ToPrograms),
-            vertex.Counters);
+            new SortedDictionary<string, long>(vertex.Counters.ToDictionary(), StringComparer.Ordinal)
+            {
+                ["edge.handshakes"] = node.Handshakes.Count,
+                ["edge.expiredHandshakes"] = node.Handshakes.Expired,
+            });
     }
 
     private async Task<ControlAnswer> TraceAsync(string name, CancellationToken cancellationToken)

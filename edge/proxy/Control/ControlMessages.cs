@@ -5,7 +5,7 @@ namespace Florete.Proxy.Control;
 
 /// <summary>One line to the control socket (docs/protocols/control-socket.md).</summary>
 /// <param name="Version">1.</param>
-/// <param name="Command">status, trace, discover, reload.</param>
+/// <param name="Command">status, health, trace, discover, reload.</param>
 /// <param name="Target">Of trace: a name.</param>
 /// <param name="Watch">Of discover: go on with every change.</param>
 internal sealed record ControlRequest(int Version, string? Command, string? Target = null, bool Watch = false);
@@ -24,7 +24,7 @@ internal sealed record ControlAnswer(int Version)
 
     public DiscoveredChange? Change { get; init; }
 
-    /// <summary>Of reload: what keeps the files from being applied; empty when they are in force.</summary>
+    /// <summary>Of reload: what keeps the files from being applied; empty when they are in force. Of health: what is wrong; empty when nothing is.</summary>
     public IReadOnlyList<string>? Problems { get; init; }
 
     public static ControlAnswer Failed(string error) => new(ControlProtocol.Version) { Error = error };
@@ -91,7 +91,7 @@ internal static class ControlProtocol
         }
         if (request is null) error = "The request is null; send {\"version\":1,\"command\":\"status\"}.";
         else if (request.Version != Version) error = $"The request has version {request.Version}, and this flor speaks version {Version}; use the flor program of this node's version.";
-        else if (request.Command is not ("status" or "trace" or "discover" or "reload")) error = "The command is none of status, trace, discover, reload.";
+        else if (request.Command is not ("status" or "health" or "trace" or "discover" or "reload")) error = "The command is none of status, health, trace, discover, reload.";
         else if (request.Command == "trace" && string.IsNullOrEmpty(request.Target)) error = "trace needs a target; send \"target\":\"hello.rete\".";
         if (error is not null) request = null;
         return error is null;

@@ -138,6 +138,7 @@ internal static class HttpMessages
         400 => "Bad Request",
         403 => "Forbidden",
         404 => "Not Found",
+        405 => "Method Not Allowed",
         407 => "Proxy Authentication Required",
         431 => "Request Header Fields Too Large",
         502 => "Bad Gateway",
@@ -149,10 +150,18 @@ internal static class HttpMessages
     /// <summary>A whole answer with one sentence, after which the connection is closed.</summary>
     public static byte[] Answer(int status, string sentence, PortalError? error = null)
     {
-        var body = Encoding.UTF8.GetBytes(sentence + "\n");
         var challenge = status == 407 ? $"Proxy-Authenticate: {Challenge}\r\n" : "";
         var reason = error is { } known ? $"Proxy-Status: {ProxyStatusOf(known)}\r\n" : "";
-        var head = $"HTTP/1.1 {status} {ReasonOf(status)}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {body.Length}\r\n{challenge}{reason}Cache-Control: no-store\r\nConnection: close\r\n\r\n";
+        return Whole(status, "text/plain; charset=utf-8", challenge + reason, sentence + "\n");
+    }
+
+    /// <summary>A whole answer with a body, after which the connection is closed.</summary>
+    public static byte[] Answer(int status, string contentType, string body) => Whole(status, contentType, "", body);
+
+    private static byte[] Whole(int status, string contentType, string fields, string text)
+    {
+        var body = Encoding.UTF8.GetBytes(text);
+        var head = $"HTTP/1.1 {status} {ReasonOf(status)}\r\nContent-Type: {contentType}\r\nContent-Length: {body.Length}\r\n{fields}Cache-Control: no-store\r\nConnection: close\r\n\r\n";
         return [.. Encoding.ASCII.GetBytes(head), .. body];
     }
 
