@@ -16,6 +16,7 @@ public sealed class FrameSocket(Socket socket) : IDisposable
 
     /// <summary>Reads one frame; null at the end of the stream.</summary>
     /// <exception cref="InvalidDataException">It is malformed.</exception>
+    /// <exception cref="EndOfStreamException">The stream ended inside it.</exception>
     /// <exception cref="SocketException">The socket failed.</exception>
     public async ValueTask<(PortalFrameType Type, byte[] Body)?> ReadAsync(CancellationToken cancellationToken)
     {
@@ -57,7 +58,7 @@ public sealed class FrameSocket(Socket socket) : IDisposable
             var count = await socket.ReceiveAsync(memory[filled..], SocketFlags.None, cancellationToken).ConfigureAwait(false);
             if (count == 0)
             {
-                return filled == 0 && mayEnd ? false : throw new InvalidDataException("The stream ended inside a frame.");
+                return filled == 0 && mayEnd ? false : throw new EndOfStreamException("The stream ended inside a frame.");
             }
             filled += count;
         }

@@ -12,6 +12,8 @@ namespace Florete.PortalSocket;
 /// <param name="path">The socket, as in the node's configuration (<c>portals:</c>).</param>
 public sealed class PortalSocketClient(string path)
 {
+    private const string Ended = "Flor closed the portal socket: it stops, has ended, or its configuration changed; try again when it runs.";
+
     public string Path => path;
 
     /// <summary>Connects to an identity; completes when it has accepted.</summary>
@@ -69,10 +71,14 @@ public sealed class PortalSocketClient(string path)
         {
             if (await frames.ReadAsync(cancellationToken).ConfigureAwait(false) is not { } frame)
             {
-                throw new PortalException(PortalError.Closed, "Flor closed the portal socket; it stops, or its configuration changed.");
+                throw new PortalException(PortalError.Closed, Ended);
             }
             if (frame.Type != PortalFrameType.Error) return frame;
             throw PortalFrameReader.TryReadError(frame.Body, out var error) ? error : Violation();
+        }
+        catch (EndOfStreamException e)
+        {
+            throw new PortalException(PortalError.Closed, Ended, e);
         }
         catch (InvalidDataException e)
         {
@@ -80,7 +86,7 @@ public sealed class PortalSocketClient(string path)
         }
         catch (SocketException e)
         {
-            throw new PortalException(PortalError.Closed, $"The portal socket failed: {e.Message}", e);
+            throw new PortalException(PortalError.Closed, $"{Ended} ({e.Message})", e);
         }
     }
 

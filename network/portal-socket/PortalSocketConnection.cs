@@ -74,20 +74,48 @@ internal sealed class PortalSocketConnection : PortalConnection
                 if (read.IsCompleted) return;
             }
         }
-        catch (Exception e) when (e is OperationCanceledException or IOException or InvalidOperationException or SocketException)
+        catch (Exception e) when (e is OperationCanceledException or IOException or InvalidOperationException or SocketException or PortalException)
         {
             // Its time is over, or it is gone.
         }
     }
 
+    // An orderly end leaves the other direction open until we end it too. Flor that closes the whole socket before has aborted the stream, or
+    // is gone, and what has come is not all.
     private void EndInput()
     {
+        var isCut = false;
         lock (gate)
         {
             hasInputEnded = true;
-            if (!hasOutputEnded) return;
+            if (!hasOutputEnded)
+            {
+                if (!IsClosedByPeer()) return;
+                isCut = true;
+            }
         }
-        End(null);
+        End(isCut ? new PortalException(PortalError.Closed, $"The connection to {ends.Remote} was cut off: it was aborted, or flor ended.") : null);
+        if (isCut) throw closeReason!;
+    }
+
+    // Sending nothing fails at once when nobody is left to receive it (EPIPE, unix(7)); it sends no signal and no byte.
+    private bool IsClosedByPeer()
+    {
+        try
+        {
+            socket.Send(ReadOnlySpan<byte>.Empty);
+            return false;
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            return true;
+        }
+    }
+
+    private PortalException Fail(IOException e)
+    {
+        End(new PortalException(PortalError.Closed, $"The connection to {ends.Remote} was cut off: it was aborted, or flor ended.", e));
+        return closeReason ?? new PortalException(PortalError.Closed, "The connection has ended.", e);
     }
 
     private void EndOutput()
@@ -133,8 +161,7 @@ internal sealed class PortalSocketConnection : PortalConnection
             }
             catch (IOException e)
             {
-                connection.End(new PortalException(PortalError.Closed, "The connection was reset.", e));
-                throw;
+                throw connection.Fail(e);
             }
         }
 
@@ -146,8 +173,7 @@ internal sealed class PortalSocketConnection : PortalConnection
             }
             catch (IOException e)
             {
-                connection.End(new PortalException(PortalError.Closed, "The connection was reset.", e));
-                throw;
+                throw connection.Fail(e);
             }
         }
     }
@@ -185,7 +211,7 @@ internal sealed class PortalSocketConnection : PortalConnection
             {
                 await inner.CompleteAsync(exception).ConfigureAwait(false);
             }
-            catch (IOException e)
+            catch (Exception e) when (e is IOException or PortalException)
             {
                 exception ??= e;
             }

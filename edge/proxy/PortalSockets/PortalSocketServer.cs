@@ -95,6 +95,10 @@ internal sealed partial class PortalSocketServer : IAsyncDisposable
         {
             await AnswerAsync(frames, e.Error, e.Message).ConfigureAwait(false);
         }
+        catch (EndOfStreamException)
+        {
+            // The program went away.
+        }
         catch (InvalidDataException e)
         {
             await AnswerAsync(frames, PortalError.ProtocolViolation, e.Message).ConfigureAwait(false);

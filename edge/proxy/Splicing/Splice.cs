@@ -135,6 +135,8 @@ internal static class Splice
     private sealed class Fate(Socket socket, PortalConnection connection)
     {
         private readonly Lock gate = new();
+        // A Unix socket that is closed whole looks cut off to its program, which knows no reset; so it is the program that ends it.
+        private readonly bool mayOutlast = socket.AddressFamily == AddressFamily.Unix;
         private bool isDiscarding;
         private bool hasEndedSending;
         private int failed;
@@ -162,7 +164,7 @@ internal static class Splice
             lock (gate)
             {
                 hasEndedSending = true;
-                socket.Shutdown(isDiscarding ? SocketShutdown.Both : SocketShutdown.Send);
+                socket.Shutdown(isDiscarding && !mayOutlast ? SocketShutdown.Both : SocketShutdown.Send);
             }
         }
 
@@ -172,7 +174,7 @@ internal static class Splice
             lock (gate)
             {
                 isDiscarding = true;
-                return !hasEndedSending;
+                return mayOutlast || !hasEndedSending;
             }
         }
 
