@@ -44,7 +44,7 @@ public sealed partial class UdpLinkPortal : IUdpLinkOwner
                 if (!published.TryGetValue(name.ToLowerInvariant(), out var publication))
                 {
                     RefusedHandshakes++;
-                    Note($"Handshake with {from} refused: it asks for '{Printable(name)}', which is not here; its neighbour list has this address under a wrong name.");
+                    Note($"Handshake with {from} refused: it asks for '{Printable(name)}', which is not here: it stops, or the neighbour list there has this address under a wrong name.");
                     return null;
                 }
                 channel.Local = publication.Identity.Id;

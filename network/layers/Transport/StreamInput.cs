@@ -68,7 +68,8 @@ internal sealed class StreamInput : PipeReader
     public override void Complete(Exception? exception = null)
     {
         if (Interlocked.Exchange(ref isReaderCompleted, 1) != 0) return;
-        pipe.Reader.Complete(exception);
+        // Without the error: the pipe would throw it at its writer, the loop, in the middle of a packet of everybody's connection.
+        pipe.Reader.Complete();
         onReaderCompleted(exception);
     }
 

@@ -142,6 +142,32 @@ public class StreamConnectionTests
         Assert.All(stalled, c => Assert.False(c.Closed.IsCancellationRequested));
     }
 
+    [Fact]
+    public void A_reader_that_breaks_off_with_an_error_ends_its_own_stream_alone()
+    {
+        using var mesh = new Mesh(2);
+        var service = mesh.Hold(IdentityKind.Service, "source");
+        mesh[1].Publish(service, async c =>
+        {
+            var bytes = new byte[4_000_000];
+            await c.Stream!.Output.WriteAsync(bytes);
+            await c.Stream.Output.CompleteAsync();
+        });
+        mesh[0].Discover(service.Id);
+        var alice = mesh.Hold(IdentityKind.User, "alice");
+        var live = mesh[0].Connect(alice, service.Id);
+        var broken = Enumerable.Range(0, 20).Select(_ => mesh[0].Connect(alice, service.Id)).ToArray();
+        foreach (var connection in broken)
+        {
+            mesh.Clock.Run(TimeSpan.FromMilliseconds(1));
+            // As a splice whose local socket was reset; from outside of the loop, while data arrives.
+            connection.Stream!.Input.Complete(new IOException("Connection reset by peer"));
+            connection.Stream.Output.Complete(new IOException("Connection reset by peer"));
+        }
+        Assert.Equal(4_000_000, mesh[0].Run(() => CountAsync(live)));
+        Assert.Equal(4_000_000, mesh[0].Run(() => CountAsync(mesh[0].Connect(alice, service.Id))));
+    }
+
     internal static async Task EchoAsync(PortalConnection connection)
     {
         var pipe = connection.Stream!;
