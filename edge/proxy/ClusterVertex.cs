@@ -51,8 +51,11 @@ public sealed record VertexReport(
 /// <param name="CapacityBitsPerSecond">Null: unknown.</param>
 /// <param name="Downs">How often it went down since the start.</param>
 /// <param name="Reason">Why it is not up, with the remedy if there is one.</param>
+/// <param name="UpMilliseconds">For how long it has been up; null: it is not.</param>
+/// <param name="DetectionMilliseconds">Silence that takes it down now, adapted to the neighbour; null: it is not up.</param>
 public sealed record LinkReport(
-    string Neighbour, string State, string? Address, long? RoundTripMicroseconds, double Loss, long? CapacityBitsPerSecond, long Downs, string? Reason);
+    string Neighbour, string State, string? Address, long? RoundTripMicroseconds, double Loss, long? CapacityBitsPerSecond, long Downs, string? Reason,
+    long? UpMilliseconds = null, long? DetectionMilliseconds = null);
 
 /// <param name="Vertex">The destination.</param>
 /// <param name="Via">The neighbours that packets to it leave by.</param>

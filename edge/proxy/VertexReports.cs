@@ -45,7 +45,8 @@ internal static class VertexReports
             var reason = state == "up" ? null : neighbour?.LastError ?? (known is { Addresses.Count: 0 } ? "It has no address here, so it must connect to this node." : null);
             reports.Add(new LinkReport(
                 id.Path, state, link?.Address ?? (known is { Addresses.Count: > 0 } ? known.Addresses[0] : null), Microseconds(link?.RoundTrip), link?.SendingLoss ?? 0,
-                link?.CapacityBitsPerSecond ?? known?.CapacityBitsPerSecond, downs?.DownsOf(id) ?? 0, reason));
+                link?.CapacityBitsPerSecond ?? known?.CapacityBitsPerSecond, downs?.DownsOf(id) ?? 0, reason,
+                (long?)link?.Age.TotalMilliseconds, (long?)link?.DetectionTime.TotalMilliseconds));
         }
         return reports;
     }

@@ -47,6 +47,11 @@ public sealed class RingTests(ITestOutputHelper output)
     {
         await using var lab = await Lab.OpenAsync(output);
         var cluster = await Cluster.StartAsync(lab, Plan.Ring);
+        foreach (var node in cluster.Nodes)
+        {
+            await Eventually.HoldsAsync("links have left their youth", async () => Status.LinksAreOlderThan(await node.StatusAsync(), TimeSpan.FromSeconds(6)));
+        }
+
         using var client = await SocksClient.ConnectAsync(cluster.First.Network, "hello.rete", 80);
         var download = new Download();
         var length = await client.GetAsync($"/bytes/{Size}");

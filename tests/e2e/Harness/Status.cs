@@ -12,6 +12,10 @@ public static class Status
     public static long LinkDowns(JsonElement status) =>
         status.GetProperty("links").EnumerateArray().Sum(link => link.GetProperty("downs").GetInt64());
 
+    /// <summary>Whether every link of the node has stood for so long: links that are young are given more time before they count as down.</summary>
+    public static bool LinksAreOlderThan(JsonElement status, TimeSpan age) =>
+        status.GetProperty("links").EnumerateArray().All(link => link.TryGetProperty("upMilliseconds", out var up) && up.ValueKind == JsonValueKind.Number && up.GetInt64() > age.TotalMilliseconds);
+
     /// <summary>A counter by its name, all links and reasons added up; 0 when it was never counted.</summary>
     public static long Counter(JsonElement status, string name) =>
         status.GetProperty("counters").EnumerateObject().Where(counter => counter.Name.Contains(name, StringComparison.Ordinal)).Sum(counter => counter.Value.GetInt64());
