@@ -2,9 +2,8 @@
 FROM mcr.microsoft.com/dotnet/sdk:10.0 AS build
 WORKDIR /src
 COPY . .
-# The audit asks a server; it is a matter for continuous integration, not for an image.
-RUN dotnet publish edge/proxy -c Release -o /out -p:NuGetAudit=false --nologo -v quiet \
- && dotnet publish cli -c Release -o /out -p:NuGetAudit=false --nologo -v quiet
+# Without the audit: it asks a server, and is a matter for continuous integration, not for an image.
+RUN scripts/publish.sh /out
 
 FROM debian:trixie-slim
 COPY scripts/install-dependencies.sh /usr/local/lib/florete/
