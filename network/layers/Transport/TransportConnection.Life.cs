@@ -30,9 +30,6 @@ internal sealed partial class TransportConnection
     /// <summary>The key under which the caller's endpoint shares it; null for arriving connections.</summary>
     public TransportKey? Key { get; init; }
 
-    /// <summary>Older connections of the same key that are still in use; a successor vouches for them.</summary>
-    public List<TransportConnection> Elders { get; } = [];
-
     /// <summary>The secret, once it is known on this side; names the connection in <see cref="TransportEndpoint.FindBySecret"/>.</summary>
     public string? SecretName => secret is null ? null : Convert.ToHexString(secret);
 
@@ -84,13 +81,12 @@ internal sealed partial class TransportConnection
         secret = RandomNumberGenerator.GetBytes(SecretBytes);
         Enqueue(control, StreamHeaders.Request(StreamKind.Control));
         Enqueue(control, StreamHeaders.Frame(ControlFrame.Secret, secret));
-        foreach (var elder in Elders)
+        foreach (var elder in Endpoint.OthersInUse(this))
         {
-            if (elder.isGone || elder.secret is null) continue;
+            if (elder.secret is null) continue;
             Enqueue(control, StreamHeaders.Frame(ControlFrame.Vouch, elder.secret));
             elder.VouchedUntil(LifeEnd);
         }
-        Elders.RemoveAll(static e => e.isGone);
     }
 
     private void SetLifeTimer()

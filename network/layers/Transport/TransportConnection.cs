@@ -195,7 +195,11 @@ internal sealed partial class TransportConnection : ITurnEnd
         WriteAtEndOfTurn();
     }
 
-    private void OnUnused() => Close(0, "The connection was not used for a while.");
+    private void OnUnused()
+    {
+        if (Endpoint.IsNeededByOthers(this)) unusedTimer.Set(Endpoint.Loop.Now + Endpoint.Options.UnusedTimeout);
+        else Close(0, "The connection was not used for a while.");
+    }
 
     /// <summary>Frees the connection.</summary>
     public void Retire()

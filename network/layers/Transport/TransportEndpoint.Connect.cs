@@ -52,13 +52,22 @@ internal sealed partial class TransportEndpoint
     /// <exception cref="PortalException">There is none, or no way to it.</exception>
     public SpiffeId Nearest(SpiffeId target) => Candidates(target, null).FirstOrDefault() ?? throw NoCandidate(target, null);
 
-    /// <summary>A successor for new streams, which vouches for this connection and its elders.</summary>
+    /// <summary>Connections of the same key that are in use, whichever generation they are.</summary>
+    public IEnumerable<TransportConnection> OthersInUse(TransportConnection connection) => connection.Key is { } key
+        ? connections.Where(c => c != connection && c.Users > 0 && c.IsConfirmed && c.Key == key)
+        : [];
+
+    /// <summary>New streams use it, and others of its key live by it: it must not go because nobody uses it.</summary>
+    public bool IsNeededByOthers(TransportConnection connection) =>
+        connection.Key is { } key && shared.GetValueOrDefault(key) == connection && OthersInUse(connection).Any();
+
+    /// <summary>A successor for new streams, which vouches for this connection and all others of its key that are in use.</summary>
     public void Renew(TransportConnection elder)
     {
-        if (elder.Key is not { } key || elder.Users == 0) return;
+        if (elder.Key is not { } key || (elder.Users == 0 && !IsNeededByOthers(elder))) return;
         if (shared.TryGetValue(key, out var current) && current != elder) return;
         shared.Remove(key);
-        Share(key, elder.Held, elder);
+        Share(key, elder.Held);
     }
 
     private SpiffeId[] Candidates(SpiffeId target, SpiffeId? instance)
@@ -98,7 +107,7 @@ internal sealed partial class TransportEndpoint
                 Renew(transport);
                 transport = shared.GetValueOrDefault(key);
             }
-            transport ??= Share(key, caller, null);
+            transport ??= Share(key, caller);
             await Promise<TransportConnection>(key, deadline, transport.WhenReady, cancellationToken);
             var asked = Loop.Now;
             var patience = isFresh ? deadline : Instant.Min(deadline, asked + Suspicion(transport));
@@ -121,17 +130,11 @@ internal sealed partial class TransportEndpoint
 
     private static TimeSpan Suspicion(TransportConnection transport) => LeastSuspicion + (4 * transport.SmoothedRoundTrip);
 
-    private TransportConnection Share(TransportKey key, HeldIdentity caller, TransportConnection? elder)
+    private TransportConnection Share(TransportKey key, HeldIdentity caller)
     {
         if (connections.Count >= Options.MaxConnections)
             throw new PortalException(PortalError.LimitReached, $"This vertex has {connections.Count} connections already; it allows {Options.MaxConnections}.");
         var connection = TransportConnection.Call(this, key, caller);
-        if (elder is not null)
-        {
-            connection.Elders.AddRange(elder.Elders);
-            connection.Elders.Add(elder);
-            elder.Elders.Clear();
-        }
         shared[key] = connection;
         Add(connection);
         return connection;

@@ -45,6 +45,8 @@ internal sealed class Mesh : IDisposable
     public HeldIdentity Hold(IdentityKind kind, string name, TimeSpan? life = null) =>
         new(Authority.Issue(SpiffeId.Of("home", kind, name), life ?? TimeSpan.FromHours(24), Clock.WallClock.GetUtcNow()));
 
+    public void Renew(HeldIdentity identity, TimeSpan life) => identity.Renew(Authority.Issue(identity.Id, life, Clock.WallClock.GetUtcNow()));
+
     /// <summary>Runs virtual time until the task is done, and returns its result or throws its error.</summary>
     public T Wait<T>(Task<T> task, int seconds = 60)
     {
