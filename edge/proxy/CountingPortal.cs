@@ -37,6 +37,8 @@ internal sealed class CountingPortal(IPortal portal) : IPortal
 
     private sealed class Acceptor(CountingPortal owner, IAcceptor acceptor) : IAcceptor
     {
+        public ConnectionMode Modes => acceptor.Modes;
+
         public async ValueTask AcceptAsync(PortalConnection connection, CancellationToken cancellationToken)
         {
 #pragma warning disable CA2007

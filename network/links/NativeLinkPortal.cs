@@ -77,6 +77,8 @@ public sealed class NativeLinkPortal : IPortal
 
     private sealed class Acceptor(NativeLinkPortal portal, IAcceptor acceptor) : IAcceptor
     {
+        public ConnectionMode Modes => ConnectionMode.Datagram;
+
         public async ValueTask AcceptAsync(PortalConnection connection, CancellationToken cancellationToken)
         {
             if (connection.Datagrams is not { } flow) throw new PortalException(PortalError.Refused, "A link needs a connection that carries datagrams.");

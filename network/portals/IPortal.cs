@@ -26,6 +26,9 @@ public interface IPortal
 /// <summary>Takes connections to a published identity.</summary>
 public interface IAcceptor
 {
+    /// <summary>What it takes: a connection that carries something else is refused before it is asked. Streams alone, unless it says so.</summary>
+    ConnectionMode Modes => ConnectionMode.Stream;
+
     /// <summary>
     /// Decides about an arriving connection whose caller is proved and allowed by the bounds. Return to accept; throw
     /// <see cref="PortalException"/> to refuse with that error. Bytes may flow only after it returned. Cancelled when the caller gave up.

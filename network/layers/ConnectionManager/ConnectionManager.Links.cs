@@ -84,6 +84,8 @@ public sealed partial class ConnectionManager
 
     private sealed class Acceptor(ConnectionManager manager, int underlay) : IAcceptor
     {
+        public ConnectionMode Modes => ConnectionMode.Datagram;
+
         public async ValueTask AcceptAsync(PortalConnection connection, CancellationToken cancellationToken) => await manager.loop.RunAsync(() =>
         {
             if (manager.stopping.IsCancellationRequested) throw new PortalException(PortalError.Closed, $"{manager.self.Id} stops.");

@@ -13,6 +13,12 @@ internal sealed class Publication(TransportEndpoint endpoint, HeldIdentity ident
     /// </summary>
     public void Offer(PortalConnection connection, Action<PortalException?> decided)
     {
+        var mode = connection.Stream is null ? ConnectionMode.Datagram : ConnectionMode.Stream;
+        if ((acceptor.Modes & mode) == 0)
+        {
+            decided(new PortalException(PortalError.TargetFailed, $"The program behind {Identity.Id} takes no {mode.ToString().ToLowerInvariant()} connections."));
+            return;
+        }
         var loop = endpoint.Loop;
         var patience = CancellationTokenSource.CreateLinkedTokenSource(connection.Closed);
         var timer = loop.CreateTimer(patience.Cancel);

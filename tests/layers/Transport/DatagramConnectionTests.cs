@@ -146,6 +146,56 @@ public class DatagramConnectionTests
         Assert.All(lab.Endpoints, static e => Assert.Equal(0, e.Datagrams.Count));
     }
 
+    [Fact]
+    public void A_program_for_streams_is_not_asked_about_datagrams()
+    {
+        using var mesh = new Mesh(2);
+        var service = mesh.Hold(IdentityKind.Service, "web");
+        mesh[1].Run(async () => await mesh[1].Vertex.PublishAsync(service, new RecursionTests.Echo(mesh[1].Loop)));
+        mesh[0].Discover(service.Id);
+        var refused = Assert.Throws<PortalException>(() => mesh[0].Run(async () => await mesh[0].Vertex.ConnectAsync(
+            mesh.Hold(IdentityKind.User, "alice"), service.Id, new ConnectOptions(ConnectionMode.Datagram))));
+        Assert.Equal(PortalError.TargetFailed, refused.Error);
+        Assert.Contains("takes no datagram connections", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void A_burst_above_the_queues_of_the_link_is_dropped_and_holds_no_memory()
+    {
+        const int Count = 20_000;
+        using var mesh = new Mesh(2);
+        var sink = new Ends.Sink();
+        var service = mesh.Hold(IdentityKind.Service, "far");
+        mesh[1].Publish(service, c =>
+        {
+            c.Datagrams!.Sink = sink;
+            return Task.CompletedTask;
+        });
+        mesh[0].Discover(service.Id);
+        var connection = mesh[0].Run(async () => await mesh[0].Vertex.ConnectAsync(
+            mesh.Hold(IdentityKind.User, "alice"), service.Id, new ConnectOptions(ConnectionMode.Datagram)));
+        var rented = 0;
+        void Burst(int count) => mesh[0].Loop.Post(() =>
+        {
+            for (var i = 0; i < count; i++)
+            {
+                var packet = mesh[0].Pool.Rent();
+                packet.Append(1000);
+                connection.Datagrams!.Send(packet, TrafficClass.Bulk);
+            }
+            rented = mesh[0].Pool.Rented;
+        });
+        Burst(Count);
+        mesh.Clock.Run(TimeSpan.FromSeconds(2));
+        // A bulk queue holds 2 MiB.
+        Assert.InRange(rented, 1500, 2100);
+        Assert.InRange(sink.Datagrams.Count, 1500, 2100);
+        sink.Datagrams.Clear();
+        Burst(10);
+        mesh.Clock.Run(TimeSpan.FromSeconds(1));
+        Assert.Equal(10, sink.Datagrams.Count);
+    }
+
     [Theory]
     [InlineData(true)]
     [InlineData(false)]

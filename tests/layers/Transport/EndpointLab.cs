@@ -114,6 +114,8 @@ internal sealed class EndpointLab : IDisposable
 
     private sealed class Acceptor(Action<PortalConnection> accept) : IAcceptor
     {
+        public ConnectionMode Modes => ConnectionMode.Both;
+
         public ValueTask AcceptAsync(PortalConnection connection, CancellationToken cancellationToken)
         {
             accept(connection);

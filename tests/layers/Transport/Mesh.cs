@@ -126,6 +126,8 @@ internal sealed class Member
 
     private sealed class Program(EventLoop loop, Func<PortalConnection, Task> serve) : IAcceptor
     {
+        public ConnectionMode Modes => ConnectionMode.Both;
+
         public ValueTask AcceptAsync(PortalConnection connection, CancellationToken cancellationToken)
         {
             loop.Post(() => _ = serve(connection));

@@ -104,6 +104,46 @@ public class RecursionTests
         Dispose(mesh, upper);
     }
 
+    [Fact]
+    public void A_neighbour_that_talks_nonsense_over_a_link_does_no_harm_and_its_goodbye_ends_it()
+    {
+        using var mesh = new Mesh(2);
+        // Only a has a vertex above: b's would begin a link of its own, and one of the two would be ended as the older one.
+        var upper = Stack(mesh, [mesh[0].Vertex], Second, isRing: false);
+        mesh[1].Discover(Second.ServiceOf(Vertex("a")));
+        // An end of a link that is no native link but has the right to be one.
+        var raw = mesh[1].Run(async () => await mesh[1].Vertex.ConnectAsync(
+            mesh.Hold(IdentityKind.Service, "second-b"), Second.ServiceOf(Vertex("a")), new ConnectOptions(ConnectionMode.Datagram)));
+        var random = new Random(4);
+        for (var i = 0; i < 500; i++)
+        {
+            var nonsense = new byte[random.Next(60)];
+            random.NextBytes(nonsense);
+            // Often a type that means something, but not yet goodbye.
+            if (nonsense.Length > 0 && (i % 2 == 0 || nonsense[0] == 6)) nonsense[0] = (byte)random.Next(6);
+            SendRaw(mesh[1], raw, nonsense);
+            mesh.Clock.Run(TimeSpan.FromMilliseconds(2));
+        }
+        Assert.False(raw.Closed.IsCancellationRequested);
+        SendRaw(mesh[1], raw, [6, 0]);
+        mesh.WaitFor(() => raw.Closed.IsCancellationRequested, 5);
+        Dispose(mesh, upper);
+    }
+
+    [Fact]
+    public void A_link_whose_other_end_says_nothing_goes_down()
+    {
+        using var mesh = new Mesh(2);
+        // Only a has a vertex above: b's would begin a link of its own, and one of the two would be ended as the older one.
+        var upper = Stack(mesh, [mesh[0].Vertex], Second, isRing: false);
+        mesh[1].Discover(Second.ServiceOf(Vertex("a")));
+        var raw = mesh[1].Run(async () => await mesh[1].Vertex.ConnectAsync(
+            mesh.Hold(IdentityKind.Service, "second-b"), Second.ServiceOf(Vertex("a")), new ConnectOptions(ConnectionMode.Datagram)));
+        mesh.WaitFor(() => raw.Closed.IsCancellationRequested, 10);
+        Assert.Equal(PortalError.Unreachable, raw.CloseReason!.Error);
+        Dispose(mesh, upper);
+    }
+
     internal static byte[] Bytes(int count)
     {
         var bytes = new byte[count];
@@ -180,6 +220,13 @@ public class RecursionTests
             });
         }
     }
+
+    private static void SendRaw(Member member, PortalConnection connection, byte[] bytes) => member.Loop.Post(() =>
+    {
+        var packet = member.Pool.Rent();
+        bytes.CopyTo(packet.Append(bytes.Length));
+        connection.Datagrams!.Send(packet, TrafficClass.Bulk);
+    });
 
     internal sealed class Echo(EventLoop loop) : IAcceptor
     {
