@@ -3,6 +3,7 @@ using System.Text;
 using Florete.Portals;
 using Florete.Proxy.Inbounds;
 using Florete.Proxy.Tests.Harness;
+using Microsoft.Extensions.Logging;
 
 namespace Florete.Proxy.Tests;
 
@@ -196,6 +197,38 @@ public class HostileHttpTests
         for (var i = 0; i < 40; i++) await client.SendAsync(new byte[100_000]);
         client.Shutdown(SocketShutdown.Send);
         Assert.Equal([5, 0, 5, 4, 0, 1, 0, 0, 0, 0, 0, 0], await SocksClient.ReadToEndAsync(client));
+    }
+
+    [Fact]
+    public async Task A_request_whose_client_has_gone_ends_at_the_service_too()
+    {
+        var asked = new TaskCompletionSource();
+        var ended = new TaskCompletionSource();
+        await using var server = new RawServer(async socket =>
+        {
+            await SocksClient.ReadAsync(socket, 10);
+            asked.SetResult();
+            // It never answers; the end of the request is all it waits for.
+            await Record.ExceptionAsync(() => SocksClient.ReadToEndAsync(socket));
+            ended.SetResult();
+        });
+        await using var node = await TestNode.StartAsync(Shared + ProxyTests.Outbound("hello", server.Port));
+        using (var client = await SocksClient.DialAsync(node.Inbound))
+        {
+            await client.SendAsync("GET http://hello.rete/ HTTP/1.1\r\nHost: hello.rete\r\n\r\n"u8.ToArray());
+            await asked.Task;
+            client.LingerState = new LingerOption(true, 0);
+        }
+        await ended.Task.WaitAsync(TimeSpan.FromSeconds(30));
+    }
+
+    [Fact]
+    public void The_log_has_no_line_for_every_request()
+    {
+        using var logs = Commands.CommonOptions.Logs();
+        Assert.False(logs.CreateLogger("Microsoft.AspNetCore.Hosting.Diagnostics").IsEnabled(LogLevel.Information));
+        Assert.False(logs.CreateLogger("Yarp.ReverseProxy.Forwarder.HttpForwarder").IsEnabled(LogLevel.Warning));
+        Assert.True(logs.CreateLogger("Florete.Node").IsEnabled(LogLevel.Information));
     }
 
     [Fact]

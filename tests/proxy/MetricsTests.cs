@@ -88,6 +88,9 @@ public partial class MetricsTests
         LinkReport up = new("vertex/b", "up", null, null, 0, null, 0, null), down = new("vertex/c", "down", null, null, 0, null, 0, "vertex/c does not answer.");
         Assert.Empty(Health.ProblemsOf(Status() with { Links = [up, down] }, Now));
         Assert.Contains("vertex/c does not answer.", Assert.Single(Health.ProblemsOf(Status() with { Links = [down] }, Now)), StringComparison.Ordinal);
+        var cutOff = Status() with { Services = [new("service/x", [], ["vertex/b"])] };
+        Assert.Contains("see there", Assert.Single(Health.ProblemsOf(cutOff, Now)), StringComparison.Ordinal);
+        Assert.Empty(Health.ProblemsOf(cutOff with { Links = [up] }, Now));
         Assert.Contains("florctl identity issue", Assert.Single(Health.ProblemsOf(Status(), Now.AddHours(2))), StringComparison.Ordinal);
     }
 

@@ -15,6 +15,9 @@ internal static class CommonOptions
     /// <summary>To standard error: standard output is for what was asked for.</summary>
     public static ILoggerFactory Logs() => LoggerFactory.Create(static builder => builder
         .SetMinimumLevel(LogLevel.Information)
+        // The web server's line for every request, and the forwarder's whole chain for every refusal: flor says what is worth a line itself.
+        .AddFilter("Microsoft", LogLevel.Warning)
+        .AddFilter("Yarp", LogLevel.Error)
         .AddSimpleConsole(static options =>
         {
             options.SingleLine = true;

@@ -12,6 +12,13 @@ namespace Florete.Proxy.Inbounds;
 /// </summary>
 internal sealed class HandedOverSockets : IConnectionListenerFactory, IConnectionListener
 {
+    // A client that has gone leaves nothing to read, so it is looked for: seldom enough to cost nothing, often enough to free what waits for it.
+    private static readonly TimeSpan LookInterval = TimeSpan.FromSeconds(2);
+
+    // One that went without a word is found by its machine's answer to a probe.
+    private const int ProbeAfterSeconds = 30;
+    private const int ProbeIntervalSeconds = 10;
+
     // The inbound waits for room: back-pressure, not a queue.
     private readonly Channel<ConnectionContext> arriving = Channel.CreateBounded<ConnectionContext>(128);
 
@@ -23,7 +30,11 @@ internal sealed class HandedOverSockets : IConnectionListenerFactory, IConnectio
     /// <summary>Hands the socket to Kestrel and returns when it is done with it.</summary>
     public async Task ServeAsync(Socket socket, byte[] received, HttpScope scope)
     {
+        socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveTime, ProbeAfterSeconds);
+        socket.SetSocketOption(SocketOptionLevel.Tcp, SocketOptionName.TcpKeepAliveInterval, ProbeIntervalSeconds);
         var connection = new HandedOverConnection(socket, received, scope);
+        await using var looking = new Timer(static state => ((HandedOverConnection)state!).AbortIfReset(), connection, LookInterval, LookInterval).ConfigureAwait(false);
         try
         {
             await arriving.Writer.WriteAsync(connection).ConfigureAwait(false);
@@ -82,6 +93,23 @@ internal sealed class HandedOverSockets : IConnectionListenerFactory, IConnectio
         public override IDictionary<object, object?> Items { get; set; } = new Dictionary<object, object?>();
 
         public override IDuplexPipe Transport { get; set; }
+
+        /// <summary>
+        /// Ends what runs for a client that is gone: a request that is answered late, or never, is not read from, so nothing else would notice. One that
+        /// has only ended its sending side still waits for its answer.
+        /// </summary>
+        public void AbortIfReset()
+        {
+            try
+            {
+                if (!socket.Poll(TimeSpan.Zero, SelectMode.SelectError)) return;
+            }
+            catch (Exception e) when (e is SocketException or ObjectDisposedException)
+            {
+                // It is closed, and the server knows, or is told now.
+            }
+            Abort(new ConnectionAbortedException("The client has gone."));
+        }
 
         public override void Abort(ConnectionAbortedException abortReason)
         {

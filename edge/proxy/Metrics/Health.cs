@@ -16,9 +16,11 @@ internal static class Health
         {
             problems.Add($"The SVID of {identity.Name} has expired at {identity.NotAfter:u}; issue a new one (florctl identity issue), and look at the clock of this machine.");
         }
-        if (status.Links.Count > 0 && status.Links.All(static link => link.State != "up"))
+        // A node that is dialled by all its neighbours knows of them by what they publish.
+        if (status.Links.All(static link => link.State != "up") && (status.Links.Count > 0 || status.Services.Any(static service => service.OutOfReach is { Count: > 0 })))
         {
-            problems.Add($"No link is up, so only this node's own services can be reached: {string.Join("; ", status.Links.Select(static l => $"{l.Neighbour}: {l.Reason ?? l.State}"))}");
+            var links = status.Links.Count > 0 ? string.Join("; ", status.Links.Select(static l => $"{l.Neighbour}: {l.Reason ?? l.State}")) : "its neighbours dial this node; see there";
+            problems.Add($"No link is up, so only this node's own services can be reached: {links}");
         }
         return problems;
     }
