@@ -47,12 +47,13 @@ internal sealed class StreamConnection : PortalConnection, IDuplexPipe, ITranspo
     }
 
     /// <summary>Asks for a connection on a new stream; <paramref name="promise"/> is kept when the target has answered.</summary>
-    public static void Call(TransportConnection transport, QuicStream stream, LoopPromise<PortalConnection> promise)
+    public static StreamConnection Call(TransportConnection transport, QuicStream stream, LoopPromise<PortalConnection> promise)
     {
         var connection = new StreamConnection(transport, stream) { promise = promise };
         stream.UserState = connection;
         transport.Use(connection);
         connection.SendHeader(StreamHeaders.Request(StreamKind.Stream));
+        return connection;
     }
 
     /// <summary>Takes over a stream whose request header has been read, and asks the target's program.</summary>

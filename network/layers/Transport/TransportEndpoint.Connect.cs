@@ -114,17 +114,33 @@ internal sealed partial class TransportEndpoint
             try
             {
                 var stream = await Promise<QuicStream>(key, deadline, transport.OpenStream, cancellationToken);
-                return await Promise<PortalConnection>(key, patience, p =>
-                {
-                    if (mode == ConnectionMode.Datagram) DatagramConnection.Call(transport, stream, p);
-                    else StreamConnection.Call(transport, stream, p);
-                }, cancellationToken);
+                return await AskAsync(transport, stream, mode, patience, cancellationToken);
             }
             catch (PortalException e) when (!isFresh && Loop.Now < deadline
-                && (e.Error is PortalError.Unreachable or PortalError.Closed || (e.Error == PortalError.TimedOut && transport.LastHeard < asked)))
+                && (e.Error is PortalError.Unreachable or PortalError.Closed ? !transport.IsConfirmed : e.Error == PortalError.TimedOut && transport.LastHeard < asked))
             {
+                // The QUIC connection is over, or silent; an answer of the target's program says nothing about it.
                 transport.Close(PortalError.Unreachable, $"{key.Instance} has been silent.");
             }
+        }
+    }
+
+    private async Task<PortalConnection> AskAsync(
+        TransportConnection transport, QuicStream stream, ConnectionMode mode, Instant patience, CancellationToken cancellationToken)
+    {
+        PortalConnection? asked = null;
+        try
+        {
+            return await Promise<PortalConnection>(
+                transport.Key!, patience,
+                p => asked = mode == ConnectionMode.Datagram ? DatagramConnection.Call(transport, stream, p) : StreamConnection.Call(transport, stream, p),
+                cancellationToken);
+        }
+        catch
+        {
+            // Late or given up: the target shall not go on with a connection that nobody has.
+            asked?.Abort(new PortalException(PortalError.Closed, "The caller has given up."));
+            throw;
         }
     }
 

@@ -159,6 +159,31 @@ public class DatagramConnectionTests
         Assert.Contains("takes no datagram connections", refused.Message, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData(ConnectionMode.Stream)]
+    [InlineData(ConnectionMode.Datagram)]
+    public void A_caller_that_gives_up_leaves_nothing_behind(ConnectionMode mode)
+    {
+        using var mesh = new Mesh(2);
+        var service = mesh.Hold(IdentityKind.Service, "slow");
+        var slow = new Slow();
+        mesh[1].Run(async () => await mesh[1].Vertex.PublishAsync(service, slow));
+        mesh[0].Discover(service.Id);
+        using var patience = new CancellationTokenSource();
+        var connecting = mesh[0].Loop.RunAsync(async () => await mesh[0].Vertex.ConnectAsync(
+            mesh.Hold(IdentityKind.User, "alice"), service.Id, new ConnectOptions(mode), patience.Token));
+        mesh.WaitFor(() => slow.IsAsked);
+        patience.Cancel();
+        Assert.Throws<OperationCanceledException>(() => mesh.Wait(connecting));
+        mesh.WaitFor(() => slow.HasGivenUp, 5);
+        mesh.Clock.Run(TimeSpan.FromMilliseconds(100));
+        for (var i = 0; i < 2; i++)
+        {
+            var member = mesh[i];
+            Assert.Equal(0, Assert.Single(member.Run(async () => await member.Vertex.StatusAsync()).Transport.Connections).Users);
+        }
+    }
+
     [Fact]
     public void A_burst_above_the_queues_of_the_link_is_dropped_and_holds_no_memory()
     {
@@ -388,6 +413,27 @@ public class DatagramConnectionTests
             return !KeyFrame.TryReadKey(bytes, out _, out _, out _) || bytes.Length == KeyFrame.KeyBytes - StreamHeaders.HeadBytes;
         });
         FsCheck.Check.QuickThrowOnFailure(hostile);
+    }
+
+    private sealed class Slow : IAcceptor
+    {
+        public ConnectionMode Modes => ConnectionMode.Both;
+
+        public bool IsAsked { get; private set; }
+
+        public bool HasGivenUp { get; private set; }
+
+        public ValueTask AcceptAsync(PortalConnection connection, CancellationToken cancellationToken)
+        {
+            IsAsked = true;
+            var never = new TaskCompletionSource();
+            cancellationToken.Register(() =>
+            {
+                HasGivenUp = true;
+                never.TrySetCanceled();
+            });
+            return new ValueTask(never.Task);
+        }
     }
 
     private sealed class Counting : IDatagramSink

@@ -3,6 +3,7 @@ using Florete.Identities;
 using Florete.Links;
 using Florete.Portals;
 using Florete.Runtime;
+using Florete.Simulation;
 
 namespace Florete.Layers.Tests.Transport;
 
@@ -71,6 +72,61 @@ public class RecursionTests
         mesh.Clock.Run(TimeSpan.FromSeconds(5));
         var trace = mesh[0].Run(() => upper[0].TraceAsync(Vertex("c")));
         Assert.Equal([Vertex("d"), Vertex("c")], trace.Select(static h => h.Vertex));
+        Dispose(mesh, upper);
+    }
+
+    [Fact]
+    public void Two_that_dial_each_other_come_to_one_link_that_stays()
+    {
+        using var mesh = new Mesh(2);
+        var upper = new List<LayerVertex>();
+        for (var i = 0; i < 2; i++)
+        {
+            var (member, node) = (mesh[i], new Node(Name(i), mesh[i].Loop, mesh[i].Pool, mesh[i].Vertex));
+            upper.Add(member.Run(() => UpperLayer.StartAsync(node, mesh.Authority, mesh.Bounds, Second, Name(1 - i))));
+        }
+        mesh.Clock.Run(TimeSpan.FromSeconds(10));
+        var before = Neighbours(mesh, [.. upper]);
+        mesh.Clock.Run(TimeSpan.FromSeconds(60));
+        Assert.All(before, static n => Assert.Equal(1, n.Links));
+        Assert.Equal(before, Neighbours(mesh, [.. upper]));
+        Dispose(mesh, [.. upper]);
+    }
+
+    [Fact]
+    public void A_vertex_of_the_upper_layer_that_comes_back_is_linked_again()
+    {
+        using var mesh = new Mesh(3);
+        var upper = Stack(mesh, Lower(mesh), Second, isRing: false);
+        var first = Connect(mesh, upper, 0, 2);
+        Assert.Equal(Vertex("c"), first.RemoteVertex);
+        Dispose(mesh, [upper[1]], at: 1);
+        mesh.Clock.Run(TimeSpan.FromSeconds(5));
+        Assert.Empty(mesh[0].Run(() => upper[0].StatusAsync()).Forwarding.Routes);
+        upper[1] = mesh[1].Run(() => UpperLayer.StartAsync(
+            new Node("b", mesh[1].Loop, mesh[1].Pool, mesh[1].Vertex), mesh.Authority, mesh.Bounds, Second, "a"));
+        mesh.Clock.Run(TimeSpan.FromSeconds(10));
+        // The connection was cut off for less than a minute: it goes on.
+        var sent = Bytes(100_000);
+        Assert.Equal(sent, mesh[0].Run(() => ExchangeAsync(first, sent)));
+        Dispose(mesh, upper);
+    }
+
+    [Theory]
+    [InlineData(0.01)]
+    [InlineData(0.05)]
+    public void Loss_below_is_measured_above_and_takes_no_link_down(double loss)
+    {
+        using var mesh = new Mesh(3, path: new PathProperties { Delay = TimeSpan.FromMilliseconds(5), Jitter = TimeSpan.FromMilliseconds(3), Loss = loss });
+        var upper = Stack(mesh, Lower(mesh), Second, isRing: false);
+        var connection = Connect(mesh, upper, 0, 2);
+        var before = Neighbours(mesh, upper);
+        var sent = Bytes(300_000);
+        Assert.Equal(sent, mesh[0].Run(() => ExchangeAsync(connection, sent), 300));
+        mesh.Clock.Run(TimeSpan.FromSeconds(30));
+        Assert.Equal(before, Neighbours(mesh, upper));
+        var adjacency = Assert.Single(mesh[0].Run(() => upper[0].StatusAsync()).Forwarding.Adjacencies);
+        Assert.InRange(adjacency.LossPartsPerMillion, loss * 1e6 / 5, loss * 1e6 * 5);
         Dispose(mesh, upper);
     }
 
@@ -208,12 +264,12 @@ public class RecursionTests
         return mesh[from].Run(async () => await layer[from].ConnectAsync(mesh.Hold(IdentityKind.User, "alice"), service.Id, ConnectOptions.Default));
     }
 
-    private static void Dispose(Mesh mesh, LayerVertex[] layer)
+    private static void Dispose(Mesh mesh, LayerVertex[] layer, int at = 0)
     {
         for (var i = 0; i < layer.Length; i++)
         {
             var vertex = layer[i];
-            mesh[i].Run(async () =>
+            mesh[at + i].Run(async () =>
             {
                 await vertex.DisposeAsync();
                 return true;

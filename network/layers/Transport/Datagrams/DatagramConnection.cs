@@ -42,18 +42,22 @@ internal sealed class DatagramConnection : PortalConnection, ITransportStream
 
     public override PortalException? CloseReason => closeReason;
 
-    /// <summary>Asks for a connection on a new stream; <paramref name="promise"/> is kept when the target has answered and both directions have keys.</summary>
-    public static void Call(TransportConnection transport, QuicStream stream, LoopPromise<PortalConnection> promise)
+    /// <summary>
+    /// Asks for a connection on a new stream; <paramref name="promise"/> is kept when the target has answered and both directions have keys. Null: a limit
+    /// is reached, the promise is broken.
+    /// </summary>
+    public static DatagramConnection? Call(TransportConnection transport, QuicStream stream, LoopPromise<PortalConnection> promise)
     {
         if (Refusal(transport) is { } refusal)
         {
             stream.Reset((ulong)refusal.Error);
             promise.Fail(refusal);
-            return;
+            return null;
         }
         var connection = new DatagramConnection(transport, stream) { promise = promise };
         transport.Enqueue(stream, StreamHeaders.Request(StreamKind.Datagrams));
         connection.SendKey();
+        return connection;
     }
 
     /// <summary>Takes over a stream whose request header has been read, and asks the target's program. Null and the reason: not here.</summary>
@@ -188,18 +192,10 @@ internal sealed class DatagramConnection : PortalConnection, ITransportStream
 
     private void Succeed()
     {
-        var caller = promise!;
-        promise = null;
-        if (caller.Task.IsCompleted)
-        {
-            // Nobody waits any more: late, or given up.
-            Finish();
-            End(null);
-            return;
-        }
         transport.Endpoint.Counters.Opened++;
         flow.Open();
-        caller.Set(this);
+        promise!.Set(this);
+        promise = null;
     }
 
     private void SendKey()
