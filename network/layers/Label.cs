@@ -74,6 +74,9 @@ public static class LayerSizes
     /// <summary>The largest payload on a link with SDUs of 17 160 bytes: with the base header and a 16-byte tag it is 12 × 1430.</summary>
     public const int LargePayloadBytes = 17_131;
 
+    /// <summary>Payloads that a connection grows to, one after another, if its path carries them.</summary>
+    public static IReadOnlyList<int> PayloadSteps { get; } = [SmallPayloadBytes, 4 * SmallPayloadBytes, 8 * SmallPayloadBytes, LargePayloadBytes];
+
     /// <summary>A payload that fits one segment of a 1500-byte medium with every header.</summary>
     public const int SmallPayloadBytes = 1376;
 

@@ -127,22 +127,19 @@ public sealed unsafe partial class QuicConnection
         settings.InitialRtt = ToDuration(Options.InitialRoundTrip);
         settings.HandshakeTimeout = ToDuration(Options.HandshakeTimeout);
         settings.MaxTxUdpPayloadSize = (nuint)Options.MaxPacketBytes;
-        settings.NoTxUdpPayloadSizeShaping = Options.DiscoverPathMtu ? (byte)0 : (byte)1;
-        settings.NoPmtud = Options.DiscoverPathMtu ? (byte)0 : (byte)1;
         settings.Token = token;
         settings.TokenLength = tokenLength;
         settings.TokenType = tokenLength > 0 ? 1 : 0;
-        var probes = stackalloc ushort[4];
-        if (Options.DiscoverPathMtu)
+        var probes = stackalloc ushort[Options.ProbedPacketBytes.Count];
+        foreach (var probe in Options.ProbedPacketBytes)
         {
-            // Ethernet over IPv4 and IPv6, then with the headers of one and two tunnels taken off.
-            foreach (var probe in (ReadOnlySpan<ushort>)[1472, 1452, 1444, 1392])
-            {
-                if (probe <= Options.MaxPacketBytes) probes[settings.PmtudProbesLength++] = probe;
-            }
-            settings.PmtudProbes = probes;
-            if (settings.PmtudProbesLength == 0) settings.NoPmtud = 1;
+            if (probe <= Options.MaxPacketBytes) probes[settings.PmtudProbesLength++] = (ushort)probe;
         }
+        settings.PmtudProbes = probes;
+        // Without shaping, ngtcp2 takes the largest size for that of a segment in congestion control, whatever is really sent: a connection with
+        // small packets on a slow path would grow twelve times as fast as its neighbours, and never shrink below two large packets.
+        settings.NoTxUdpPayloadSizeShaping = Options.ProbedPacketBytes.Count > 0 ? (byte)0 : (byte)1;
+        settings.NoPmtud = settings.PmtudProbesLength > 0 ? (byte)0 : (byte)1;
 
         TransportParams parameters;
         Ngtcp2.TransportParamsDefault(Ngtcp2.TransportParamsVersion, &parameters);

@@ -49,16 +49,23 @@ public sealed record QuicOptions
     public TimeSpan InitialRoundTrip { get; init; } = TimeSpan.FromMilliseconds(333);
 
     /// <summary>
-    /// True: packets begin at 1200 bytes and grow by probing, up to <see cref="MaxPacketBytes"/> (a link over UDP). False: every packet may fill
-    /// the destination handed to <see cref="QuicConnection.Write"/>, whose owner knows the path (an endpoint of a layer).
+    /// Sizes above 1200 bytes, ascending, to which packets grow, each after a probe of that size has come through; sizes above
+    /// <see cref="MaxPacketBytes"/> are left out, and a probe waits until it fits into the destination handed to <see cref="QuicConnection.Write"/>.
+    /// Congestion control counts in packets of 1200 bytes then. Empty: every packet may fill the destination from the first on, and congestion
+    /// control counts in packets of <see cref="MaxPacketBytes"/>: right only where packets really are of that size.
     /// </summary>
-    public bool DiscoverPathMtu { get; init; }
+    public IReadOnlyList<int> ProbedPacketBytes { get; init; } = [];
+
+    /// <summary>To probe on a link over UDP: Ethernet over IPv4 and IPv6, then with the headers of two and one tunnels taken off.</summary>
+    public static IReadOnlyList<int> EthernetPacketBytes { get; } = [1392, 1444, 1452, 1472];
 
     /// <summary>Throws <see cref="ArgumentException"/> that names the first field out of range and its range.</summary>
     public void Validate()
     {
         if (Alpn.Length is 0 or > 255 || !System.Text.Ascii.IsValid(Alpn)) throw Bad(nameof(Alpn), "must have 1 to 255 ASCII characters");
         if (MaxPacketBytes is < LeastPacketBytes or > LargestPacketBytes) throw Bad(nameof(MaxPacketBytes), $"must be {LeastPacketBytes} to {LargestPacketBytes}");
+        if (ProbedPacketBytes.Count > 16 || ProbedPacketBytes.Any(static s => s is <= LeastPacketBytes or > LargestPacketBytes) || !ProbedPacketBytes.Order().SequenceEqual(ProbedPacketBytes))
+            throw Bad(nameof(ProbedPacketBytes), $"must be at most 16 ascending sizes above {LeastPacketBytes}, up to {LargestPacketBytes}");
         if (StreamWindowBytes is < 1 or > 1 << 30) throw Bad(nameof(StreamWindowBytes), "must be 1 byte to 1 GiB");
         if (ConnectionWindowBytes < StreamWindowBytes || ConnectionWindowBytes > 1L << 32) throw Bad(nameof(ConnectionWindowBytes), "must be at least the stream window and at most 4 GiB");
         if (SendBufferBytes is < 1 or > 1L << 32) throw Bad(nameof(SendBufferBytes), "must be 1 byte to 4 GiB");

@@ -36,7 +36,7 @@ public class PacketSizeTests
     [InlineData(1200, 1200)]
     public void A_link_finds_what_the_path_carries(int maxPacketBytes, int expected)
     {
-        using var pair = new Pair(new QuicOptions { Alpn = "t", DiscoverPathMtu = true, MaxPacketBytes = maxPacketBytes }) { Carries = 1460 }.Confirm();
+        using var pair = new Pair(new QuicOptions { Alpn = "t", ProbedPacketBytes = QuicOptions.EthernetPacketBytes, MaxPacketBytes = maxPacketBytes }) { Carries = 1460 }.Confirm();
         Transfer(pair, 1_000_000);
         pair.Run(TimeSpan.FromSeconds(20));
         Assert.Equal(expected, pair.Client!.PathPacketBytes);

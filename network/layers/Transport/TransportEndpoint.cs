@@ -36,6 +36,7 @@ internal sealed partial class TransportEndpoint : ILocalReceiver, IDisposable
         {
             Alpn = TransportOptions.Protocol,
             MaxPacketBytes = LayerSizes.LargePayloadBytes,
+            ProbedPacketBytes = LayerSizes.PayloadSteps,
             StreamWindowBytes = options.StreamWindowBytes,
             ConnectionWindowBytes = ((long)options.MaxStreams * options.StreamWindowBytes) + options.MaxStreamWindowBytes,
             // The writer's own limit is lower; this only has to be above it.

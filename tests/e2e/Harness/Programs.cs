@@ -3,21 +3,19 @@ namespace Florete.EndToEnd.Tests.Harness;
 /// <summary>The programs under test, as the build that these tests belong to made them.</summary>
 public static class Programs
 {
-    public static string Flor { get; } = Find("flor");
+    public static string Flor { get; } = Find("Florete.Proxy", "flor");
 
-    public static string Florctl { get; } = Find("florctl");
+    public static string Florctl { get; } = Find("Florete.Cli", "florctl");
 
     /// <summary>The root of the repository.</summary>
     public static string Repository { get; } = FindRepository();
 
-    private static string Find(string program)
+    private static string Find(string project, string program)
     {
         // artifacts/bin/<project>/<configuration>/
         var own = new DirectoryInfo(AppContext.BaseDirectory);
-        var found = own.Parent!.Parent!.GetDirectories()
-            .Select(project => Path.Combine(project.FullName, own.Name, program))
-            .FirstOrDefault(File.Exists);
-        return found ?? throw new InvalidOperationException($"{program} is not built as {own.Name}: run `make build`, or build the whole solution.");
+        var found = Path.Combine(own.Parent!.Parent!.FullName, project, own.Name, program);
+        return File.Exists(found) ? found : throw new InvalidOperationException($"{program} is not built as {own.Name}: run `make build`, or build the whole solution.");
     }
 
     private static string FindRepository()
