@@ -64,7 +64,11 @@ public partial class MetricsTests
                 Services = [new("service/x", ["vertex/a", "vertex/b"], ["vertex/c"])],
                 Counters = new Dictionary<string, long>
                 {
-                    ["directory.records"] = 7, ["forwarding.dropped.timeToLive"] = 2, ["forwarding.dropped.malformed"] = 1, ["forwarding.received"] = 5, ["link.accepted"] = 4,
+                    ["directory.records"] = 7,
+                    ["forwarding.dropped.timeToLive"] = 2,
+                    ["forwarding.dropped.malformed"] = 1,
+                    ["forwarding.received"] = 5,
+                    ["link.accepted"] = 4,
                     ["link.rejected.badKey"] = 6,
                 },
             },
