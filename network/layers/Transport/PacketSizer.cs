@@ -12,18 +12,16 @@ internal sealed class PacketSizer(TransportOptions options)
     public bool IsLarge { get; private set; }
 
     /// <summary>The size to use now, in bytes.</summary>
-    /// <param name="isConfirmed">Handshakes and probes are small.</param>
+    /// <param name="smallPayloadBytes">The small size on this path.</param>
     /// <param name="largestPayloadBytes">What every link on the path can carry.</param>
     /// <param name="pathLoss">Worst loss of a link on the path, 0 to 1.</param>
     /// <param name="ownLoss">Loss that the connection itself sees, 0 to 1.</param>
     /// <param name="bitsPerSecond">The connection's rate: congestion window over round trip.</param>
-    public int Choose(bool isConfirmed, int largestPayloadBytes, double pathLoss, double ownLoss, double bitsPerSecond)
+    public int Choose(int smallPayloadBytes, int largestPayloadBytes, double pathLoss, double ownLoss, double bitsPerSecond)
     {
-        var small = Math.Min(LayerSizes.SmallPayloadBytes, largestPayloadBytes);
-        if (!isConfirmed) return small;
         var lossLimit = options.LargePacketLossLimit * (IsLarge ? Hysteresis : 1);
         var rateLimit = options.LargePacketBitsPerSecond / (IsLarge ? Hysteresis : 1);
         IsLarge = pathLoss <= lossLimit && ownLoss <= lossLimit && bitsPerSecond >= rateLimit;
-        return IsLarge ? Math.Min(LayerSizes.LargePayloadBytes, largestPayloadBytes) : small;
+        return IsLarge ? Math.Min(LayerSizes.LargePayloadBytes, largestPayloadBytes) : Math.Min(smallPayloadBytes, largestPayloadBytes);
     }
 }

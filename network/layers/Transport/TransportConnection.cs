@@ -175,13 +175,16 @@ internal sealed partial class TransportConnection : ITurnEnd
 
     private int ChoosePacketBytes()
     {
-        if (!IsConfirmed) return LayerSizes.SmallPayloadBytes;
-        var statistics = Statistics;
         var path = Endpoint.Forwarding.QualityTo(RemoteVertex);
+        // A link that a layer carries has less room in one segment than one of UDP.
+        var unsegmented = (path?.UnsegmentedDatagramBytes ?? int.MaxValue) - LayerSizes.BaseHeaderBytes;
+        var small = Math.Clamp(unsegmented, QuicOptions.LeastPacketBytes, LayerSizes.SmallPayloadBytes);
+        if (!IsConfirmed) return small;
+        var statistics = Statistics;
         var ownLoss = lossWindow.Update(statistics.PacketsSent, statistics.LostStreamFrames);
         var seconds = Math.Max(statistics.SmoothedRoundTrip.TotalSeconds, 1e-5);
         return sizer.Choose(
-            isConfirmed: true,
+            small,
             largestPayloadBytes: Math.Max(QuicOptions.LeastPacketBytes, (path?.MaxDatagramBytes ?? int.MaxValue) - LayerSizes.MaxHeaderBytes),
             pathLoss: (path?.LossPartsPerMillion ?? 0) / 1e6,
             ownLoss,

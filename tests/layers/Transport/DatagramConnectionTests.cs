@@ -333,7 +333,7 @@ public class DatagramConnectionTests
         shortKey[3]--;
         byte[][] nonsense =
         [
-            [.. key, .. keyOfLaterEpoch], [.. key, .. keyOfOtherIndex], shortKey, KeyFrame.Ready(9), [KeyFrame.KeyReady, 0, 0, 2, 0, 0], [0xff, 0, 0, 0], [1, 0, 0xff, 0xff],
+            [.. key, .. key], [.. key, .. keyOfLaterEpoch], [.. key, .. keyOfOtherIndex], shortKey, KeyFrame.Ready(9), [KeyFrame.KeyReady, 0, 0, 2, 0, 0], [0xff, 0, 0, 0], [1, 0, 0xff, 0xff],
             .. Enumerable.Range(0, 60).Select(static i => Bytes(60, i)),
         ];
         foreach (var bytes in nonsense)

@@ -12,6 +12,9 @@ namespace Florete.Layers;
 /// </summary>
 internal sealed class DatagramConnection : PortalConnection, ITransportStream
 {
+    // A dozen key frames; more is a peer that makes us answer and takes no answers.
+    private const int MaxBufferedBytes = 512;
+
     private readonly TransportConnection transport;
     private readonly QuicStream stream;
     private readonly SealedFlow flow;
@@ -177,6 +180,7 @@ internal sealed class DatagramConnection : PortalConnection, ITransportStream
                 }
                 // The target says so with its acceptance: before that the caller must not send.
                 if (isAnswered) transport.Enqueue(stream, KeyFrame.Ready(epoch));
+                if (stream.BufferedBytes > MaxBufferedBytes) Violate("the peer takes no answers");
                 break;
             case KeyFrame.KeyReady when value.Length == 1:
                 if (!flow.ConfirmKey(value[0])) Violate("a key is called ready that was not sent");

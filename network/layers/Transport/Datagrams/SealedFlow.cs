@@ -106,7 +106,8 @@ internal sealed class SealedFlow : DatagramFlow, IDisposable
     /// <summary>Installs a key of the peer; false: it breaks the protocol.</summary>
     public bool InstallKey(uint index, byte epoch, SealingKey key)
     {
-        if (peerIndex != 0 && peerIndex != index)
+        // What carries keys does not break while the connection lives, so none comes twice.
+        if ((peerIndex != 0 && peerIndex != index) || epoch == PeerEpoch)
         {
             key.Dispose();
             return false;
