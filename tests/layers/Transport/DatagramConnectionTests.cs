@@ -356,6 +356,21 @@ public class DatagramConnectionTests
     }
 
     [Fact]
+    public void A_stream_gets_through_where_a_later_link_carries_less_than_the_first()
+    {
+        // As in a layer that mixes links of udp with links that a layer carries.
+        using var lab = new EndpointLab(SimulatedLayer.Line(3));
+        lab.Layer.Flow(1, 2).MaxBytes = 17_098;
+        lab.Layer.Flow(2, 1).MaxBytes = 17_098;
+        var target = lab.Publish(2, "echo", static c => _ = StreamConnectionTests.EchoAsync(c));
+        var connection = lab.Connect(0, lab.Hold(IdentityKind.User, "alice"), target.Id, ConnectionMode.Stream);
+        var sent = RecursionTests.Bytes(20_000_000);
+        Assert.Equal(sent, lab.Run(0, () => RecursionTests.ExchangeAsync(connection, sent), 300));
+        // Large packets were tried, and given up as their loss showed.
+        Assert.InRange(lab.Layer[1].Engine.Counters.Dropped(DropReason.TooLarge), 1, 200);
+    }
+
+    [Fact]
     public void Sending_and_receiving_allocate_nothing()
     {
         using var lab = new EndpointLab(SimulatedLayer.Line(1));

@@ -99,7 +99,8 @@ internal sealed class SealedFlow : DatagramFlow, IDisposable
     {
         if (!sealing.Confirm(epoch)) return false;
         var now = Loop.Now;
-        while (held.TryDequeue(out var waiting)) Transmit(waiting.Packet, waiting.Class, sealing.Current!, now);
+        // Ready may be said again, of a key that is used up.
+        while (!sealing.Current!.IsExhausted(now) && held.TryDequeue(out var waiting)) Transmit(waiting.Packet, waiting.Class, sealing.Current, now);
         return true;
     }
 
