@@ -149,6 +149,25 @@ public class RecursionTests
     }
 
     [Fact]
+    public void The_portal_of_native_links_shows_the_vertices_of_its_layer_alone()
+    {
+        using var mesh = new Mesh(3);
+        var upper = Stack(mesh, Lower(mesh), Second, isRing: false);
+        mesh[0].Discover(Second.ServiceOf(Vertex("b")));
+        mesh[0].Discover(Second.ServiceOf(Vertex("c")));
+        mesh[0].Publish(mesh.Hold(IdentityKind.Service, "web"), StreamConnectionTests.EchoAsync);
+        var links = new NativeLinkPortal(mesh[0].Vertex, mesh.Hold(IdentityKind.Service, "second-a"), Second, mesh.Bounds);
+        var found = mesh[0].Run(async () =>
+        {
+            var vertices = new List<SpiffeId>();
+            await foreach (var change in links.DiscoverAsync(ServiceQuery.All, watch: false)) vertices.Add(change.Vertex);
+            return vertices;
+        });
+        Assert.Equal([Vertex("b"), Vertex("c")], found.Where(static v => v != Vertex("a")).Order());
+        Dispose(mesh, upper);
+    }
+
+    [Fact]
     public void A_link_is_refused_to_a_service_that_stands_for_no_vertex_and_to_a_pair_without_a_rule()
     {
         using var mesh = new Mesh(2);
