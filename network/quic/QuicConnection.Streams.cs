@@ -43,6 +43,12 @@ public sealed unsafe partial class QuicConnection
         Ngtcp2.ExtendConnectionWindow(connection, (ulong)bytes);
     }
 
+    internal void Widen(QuicStream stream, long bytes)
+    {
+        if (disposed || disposeAsked || State == QuicConnectionState.Closed || stream.IsClosed) return;
+        _ = Ngtcp2.ExtendStreamWindow(connection, stream.Id, (ulong)bytes);
+    }
+
     internal void Defer(QuicStream stream)
     {
         deferred.Enqueue(stream);

@@ -85,6 +85,15 @@ public sealed class QuicStream
         if (bytes > 0) Connection.Consume(this, bytes);
     }
 
+    /// <summary>
+    /// Lets the peer have <paramref name="bytes"/> more on its way on this stream, within the window of the connection, which stays as it is.
+    /// </summary>
+    public void Widen(long bytes)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(bytes);
+        if (bytes > 0) Connection.Widen(this, bytes);
+    }
+
     /// <summary>Gives up sending; bytes not sent yet are dropped, the peer learns <paramref name="code"/>.</summary>
     public void Reset(ulong code)
     {

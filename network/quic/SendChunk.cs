@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Runtime.CompilerServices;
 
 namespace Florete.Quic;
@@ -43,15 +44,15 @@ public sealed unsafe class SendChunk
     internal void Reuse() => references = 1;
 }
 
-/// <summary>Send chunks of one size. Thread-safe. Keeps a bounded number of idle chunks; more are left to the garbage collector.</summary>
+/// <summary>Send chunks of one size. Thread-safe, without a lock: a loop returns chunks and must never wait for a writer. Keeps a bounded number of idle chunks; more are left to the garbage collector.</summary>
 public sealed class SendChunkPool
 {
     /// <summary>64 KiB: four packets of the large size, one read of a fast local socket.</summary>
     public const int DefaultChunkBytes = 64 * 1024;
 
-    private readonly Lock gate = new();
-    private readonly SendChunk[] free;
+    private readonly ConcurrentQueue<SendChunk> free = new();
     private readonly int chunkBytes;
+    private readonly int keptChunks;
     private int count;
     private int rented;
 
@@ -60,8 +61,7 @@ public sealed class SendChunkPool
         ArgumentOutOfRangeException.ThrowIfLessThan(chunkBytes, 1);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(chunkBytes, 1 << 24);
         ArgumentOutOfRangeException.ThrowIfNegative(keptChunks);
-        this.chunkBytes = chunkBytes;
-        free = new SendChunk[keptChunks];
+        (this.chunkBytes, this.keptChunks) = (chunkBytes, keptChunks);
     }
 
     /// <summary>Chunks with references now; a growing figure is a leak.</summary>
@@ -70,27 +70,17 @@ public sealed class SendChunkPool
     /// <summary>A chunk with one reference, the caller's. Its content is not cleared.</summary>
     public SendChunk Rent()
     {
-        SendChunk? chunk = null;
-        lock (gate)
-        {
-            rented++;
-            if (count > 0)
-            {
-                chunk = free[--count];
-                free[count] = null!;
-            }
-        }
-        chunk ??= new SendChunk(this, chunkBytes);
+        Interlocked.Increment(ref rented);
+        if (free.TryDequeue(out var chunk)) Interlocked.Decrement(ref count);
+        else chunk = new SendChunk(this, chunkBytes);
         chunk.Reuse();
         return chunk;
     }
 
     internal void Return(SendChunk chunk)
     {
-        lock (gate)
-        {
-            rented--;
-            if (count < free.Length) free[count++] = chunk;
-        }
+        Interlocked.Decrement(ref rented);
+        if (Interlocked.Increment(ref count) <= keptChunks) free.Enqueue(chunk);
+        else Interlocked.Decrement(ref count);
     }
 }

@@ -17,7 +17,7 @@ internal sealed class StreamConnection : PortalConnection, IDuplexPipe, ITranspo
     private readonly StreamInput input;
     private readonly StreamOutput output;
     private readonly CancellationTokenSource closed = new();
-    private readonly WindowTuner window;
+    private readonly WindowTuner window, sending;
     private readonly Action pump;
     private readonly Action giveCredit;
     private PortalException? closeReason;
@@ -32,13 +32,15 @@ internal sealed class StreamConnection : PortalConnection, IDuplexPipe, ITranspo
     private bool isInputEnded;
     private bool isReaderGone;
     private bool isOutputEnded;
+    private bool hasReturnedSending;
 
     private StreamConnection(TransportConnection transport, QuicStream stream)
     {
         this.transport = transport;
         this.stream = stream;
         var endpoint = transport.Endpoint;
-        window = new WindowTuner(endpoint.Options);
+        window = new WindowTuner(endpoint.Options.StreamWindowBytes, endpoint.Options.MaxStreamWindowBytes);
+        sending = new WindowTuner(endpoint.Options.SendLimitBytes, endpoint.Options.MaxSendLimitBytes);
         pump = Pump;
         giveCredit = GiveCredit;
         input = new StreamInput(endpoint.Loop.UserScheduler, OnConsumed, _ => InTurn(OnReaderGone));
@@ -104,7 +106,7 @@ internal sealed class StreamConnection : PortalConnection, IDuplexPipe, ITranspo
         receivedBytes += data.Length;
         if (isReaderGone || isInputEnded) Credit(data.Length);
         else if (data.Length > 0) input.Write(data);
-        if (fin) isInputEnded = true;
+        if (fin) EndInput();
         transport.FlushAtEndOfTurn(this);
     }
 
@@ -118,12 +120,14 @@ internal sealed class StreamConnection : PortalConnection, IDuplexPipe, ITranspo
     {
         var headers = Math.Min(bytes, headerBytesToAcknowledge);
         headerBytesToAcknowledge -= headers;
-        if (bytes > headers) output.OnAcknowledged(bytes - headers, transport.SendLimitBytes);
+        if (bytes == headers) return;
+        if (!hasReturnedSending) transport.OnSendGrown(sending.Grow(bytes, transport.Endpoint.Loop.Now, transport.SmoothedRoundTrip, transport.SendGrowthLeftBytes));
+        if (output.OnAcknowledged(bytes - headers, Math.Min(sending.Bytes, transport.SendLimitBytes)) == 0 && isOutputEnded) ReturnSending();
     }
 
     public void OnReset(ulong code)
     {
-        isInputEnded = true;
+        EndInput();
         var reason = new PortalException(StreamHeaders.ErrorOf(code), "The peer aborted the connection.");
         input.Flush();
         input.End(reason);
@@ -231,7 +235,7 @@ internal sealed class StreamConnection : PortalConnection, IDuplexPipe, ITranspo
         Volatile.Write(ref isCreditPosted, 0);
         var bytes = Interlocked.Exchange(ref consumedBytes, 0);
         Credit(bytes);
-        if (!isInputEnded) Credit(window.Grow(bytes, transport.Endpoint.Loop.Now, transport.SmoothedRoundTrip, transport.WindowGrowthLeftBytes), isGrowth: true);
+        if (!isInputEnded) Widen(window.Grow(bytes, transport.Endpoint.Loop.Now, transport.SmoothedRoundTrip, transport.WindowGrowthLeftBytes));
         transport.WriteAtEndOfTurn();
     }
 
@@ -245,13 +249,31 @@ internal sealed class StreamConnection : PortalConnection, IDuplexPipe, ITranspo
     }
 
     // The connection's window counts every byte once: read by the user, or thrown away.
-    private void Credit(long bytes, bool isGrowth = false)
+    private void Credit(long bytes)
     {
-        if (isGrowth) transport.OnWindowGrown(bytes);
-        else bytes = Math.Min(bytes, receivedBytes - creditedBytes);
+        bytes = Math.Min(bytes, receivedBytes - creditedBytes);
         if (bytes <= 0) return;
-        if (!isGrowth) creditedBytes += bytes;
+        creditedBytes += bytes;
         stream.Consume(bytes);
+    }
+
+    private void EndInput()
+    {
+        // No more will come, so another stream may have what this one's window had grown by.
+        if (!isInputEnded) transport.OnWindowGrown(-window.GrownBytes);
+        isInputEnded = true;
+    }
+
+    private void ReturnSending()
+    {
+        if (!hasReturnedSending) transport.OnSendGrown(-sending.GrownBytes);
+        hasReturnedSending = true;
+    }
+
+    private void Widen(long bytes)
+    {
+        transport.OnWindowGrown(bytes);
+        stream.Widen(bytes);
     }
 
     private void End(PortalException? reason)
@@ -260,7 +282,9 @@ internal sealed class StreamConnection : PortalConnection, IDuplexPipe, ITranspo
         closeReason = reason;
         promise?.Fail(reason ?? new PortalException(PortalError.Closed, "The connection was closed before the target answered."));
         promise = null;
-        isInputEnded = isOutputEnded = true;
+        isOutputEnded = true;
+        EndInput();
+        ReturnSending();
         input.Flush();
         input.End(reason);
         output.StopReading();

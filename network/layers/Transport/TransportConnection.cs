@@ -23,7 +23,7 @@ internal sealed partial class TransportConnection : ITurnEnd
     private readonly LossWindow lossWindow = new();
     private QuicStatistics statistics;
     private Instant sampledAt;
-    private long windowGrowthBytes;
+    private long windowGrowthBytes, sendGrowthBytes;
     private bool isGone;
 
     private TransportConnection(TransportEndpoint endpoint, SpiffeId remoteVertex, TrafficClass trafficClass)
@@ -67,7 +67,9 @@ internal sealed partial class TransportConnection : ITurnEnd
 
     public long WindowGrowthLeftBytes => Endpoint.Options.MaxWindowGrowthBytes - windowGrowthBytes;
 
-    /// <summary>How much one stream may have unacknowledged: enough to fill the congestion window twice.</summary>
+    public long SendGrowthLeftBytes => Endpoint.Options.MaxWindowGrowthBytes - sendGrowthBytes;
+
+    /// <summary>The most that one stream has use for: enough to fill the congestion window twice.</summary>
     public long SendLimitBytes => Math.Clamp(
         2 * Statistics.CongestionWindowBytes, Endpoint.Options.SendLimitBytes, Endpoint.Options.MaxSendLimitBytes);
 
@@ -105,7 +107,11 @@ internal sealed partial class TransportConnection : ITurnEnd
         WriteAtEndOfTurn();
     }
 
+    /// <summary>A stream has grown its receive window; or, negative, gives back what it had, at its end.</summary>
     public void OnWindowGrown(long bytes) => windowGrowthBytes += bytes;
+
+    /// <summary>The same for what a stream may have unacknowledged.</summary>
+    public void OnSendGrown(long bytes) => sendGrowthBytes += bytes;
 
     /// <summary>Sends a few bytes of ours on a stream, by copy.</summary>
     public void Enqueue(QuicStream stream, ReadOnlySpan<byte> bytes)

@@ -110,29 +110,36 @@ internal sealed partial class TransportEndpoint
             transport ??= Share(key, caller);
             await Promise<TransportConnection>(key, deadline, transport.WhenReady, cancellationToken);
             var asked = Loop.Now;
-            var patience = isFresh ? deadline : Instant.Min(deadline, asked + Suspicion(transport));
+            // Silence while we ask ends the QUIC connection, and with it the question; a peer that is only busy is waited for.
+            var silence = Loop.CreateTimer(() =>
+            {
+                if (transport.LastHeard < asked) transport.Close(PortalError.Unreachable, $"{key.Instance} has been silent.");
+            });
+            if (!isFresh) silence.Set(asked + Suspicion(transport));
             try
             {
                 var stream = await Promise<QuicStream>(key, deadline, transport.OpenStream, cancellationToken);
-                return await AskAsync(transport, stream, mode, patience, cancellationToken);
+                return await AskAsync(transport, stream, mode, deadline, cancellationToken);
             }
-            catch (PortalException e) when (!isFresh && Loop.Now < deadline
-                && (e.Error is PortalError.Unreachable or PortalError.Closed ? !transport.IsConfirmed : e.Error == PortalError.TimedOut && transport.LastHeard < asked))
+            catch (PortalException e) when (!isFresh && !transport.IsConfirmed && Loop.Now < deadline && (e.Error is PortalError.Unreachable or PortalError.Closed))
             {
-                // The QUIC connection is over, or silent; an answer of the target's program says nothing about it.
-                transport.Close(PortalError.Unreachable, $"{key.Instance} has been silent.");
+                // The QUIC connection is over: with another one. An answer of the target's program, of whatever kind, is an answer.
+            }
+            finally
+            {
+                silence.Cancel();
             }
         }
     }
 
     private async Task<PortalConnection> AskAsync(
-        TransportConnection transport, QuicStream stream, ConnectionMode mode, Instant patience, CancellationToken cancellationToken)
+        TransportConnection transport, QuicStream stream, ConnectionMode mode, Instant deadline, CancellationToken cancellationToken)
     {
         PortalConnection? asked = null;
         try
         {
             return await Promise<PortalConnection>(
-                transport.Key!, patience,
+                transport.Key!, deadline,
                 p => asked = mode == ConnectionMode.Datagram ? DatagramConnection.Call(transport, stream, p) : StreamConnection.Call(transport, stream, p),
                 cancellationToken);
         }

@@ -38,7 +38,7 @@ internal sealed partial class TransportEndpoint : ILocalReceiver, IDisposable
             MaxPacketBytes = LayerSizes.LargePayloadBytes,
             ProbedPacketBytes = LayerSizes.PayloadSteps,
             StreamWindowBytes = options.StreamWindowBytes,
-            ConnectionWindowBytes = ((long)options.MaxStreams * options.StreamWindowBytes) + options.MaxStreamWindowBytes,
+            ConnectionWindowBytes = ((long)options.MaxStreams * options.StreamWindowBytes) + options.MaxWindowGrowthBytes,
             // The writer's own limit is lower; this only has to be above it.
             SendBufferBytes = 1L << 30,
             MaxPeerStreams = options.MaxStreams,

@@ -34,7 +34,7 @@ public sealed record TransportOptions
 
     public int MaxStreamWindowBytes { get; init; } = 8 * 1024 * 1024;
 
-    /// <summary>By how much the streams of one connection may grow their windows together.</summary>
+    /// <summary>By how much the streams of one connection may grow their windows together; and as much again, what they may have unacknowledged.</summary>
     public int MaxWindowGrowthBytes { get; init; } = 64 * 1024 * 1024;
 
     /// <summary>Unacknowledged bytes of one stream at which its writer waits, at least.</summary>
@@ -80,6 +80,8 @@ public sealed record TransportOptions
         DatagramRekeyLimits.Validated();
         if (StreamWindowBytes < 16 * 1024 || MaxStreamWindowBytes < StreamWindowBytes)
             throw new ArgumentException("A stream's window must be at least 16 KiB, and its maximum no less than its beginning.");
+        if (MaxWindowGrowthBytes < MaxStreamWindowBytes)
+            throw new ArgumentException("One stream of a connection must be able to grow its window to the maximum.");
         if (SendLimitBytes < 16 * 1024 || MaxSendLimitBytes < SendLimitBytes)
             throw new ArgumentException("A stream's send limit must be at least 16 KiB, and its maximum no less than its beginning.");
         if (IdleTimeout <= KeepAlive) throw new ArgumentException("The idle timeout must be longer than the keep-alive interval.");

@@ -143,6 +143,57 @@ public class StreamConnectionTests
     }
 
     [Fact]
+    public void Stalled_readers_hold_little_at_the_sender_however_fast_the_path_is()
+    {
+        using var mesh = new Mesh(2);
+        var service = mesh.Hold(IdentityKind.Service, "endless");
+        long written = 0;
+        var isStalling = false;
+        mesh[1].Publish(service, async c =>
+        {
+            var bytes = new byte[32 * 1024];
+            for (var left = isStalling ? long.MaxValue : 50_000_000; left > 0; left -= bytes.Length)
+            {
+                if ((await c.Stream!.Output.WriteAsync(bytes)).IsCompleted) return;
+                if (isStalling) written += bytes.Length;
+            }
+            await c.Stream!.Output.CompleteAsync();
+        });
+        mesh[0].Discover(service.Id);
+        var alice = mesh.Hold(IdentityKind.User, "alice");
+        // Opens the congestion window wide.
+        Assert.True(mesh[0].Run(() => CountAsync(mesh[0].Connect(alice, service.Id))) >= 50_000_000);
+        isStalling = true;
+        var stalled = Enumerable.Range(0, 50).Select(_ => mesh[0].Connect(alice, service.Id)).ToArray();
+        mesh.Clock.Run(TimeSpan.FromSeconds(10));
+        var options = new TransportOptions();
+        Assert.InRange(written / stalled.Length, 1, options.StreamWindowBytes + options.SendLimitBytes + (128 * 1024));
+    }
+
+    [Fact]
+    public void A_late_stream_of_a_connection_grows_its_window_as_the_first_ones_did()
+    {
+        using var mesh = new Mesh(2, path: new PathProperties { Delay = TimeSpan.FromMilliseconds(20) });
+        var service = mesh.Hold(IdentityKind.Service, "source");
+        mesh[1].Publish(service, async c =>
+        {
+            var bytes = new byte[64 * 1024];
+            for (var i = 0; i < 320; i++) await c.Stream!.Output.WriteAsync(bytes);
+            await c.Stream!.Output.CompleteAsync();
+        });
+        mesh[0].Discover(service.Id);
+        var alice = mesh.Hold(IdentityKind.User, "alice");
+        var took = new List<TimeSpan>();
+        for (var i = 0; i < 24; i++)
+        {
+            var began = mesh.Clock.Now;
+            Assert.Equal(320 * 64 * 1024, mesh[0].Run(() => CountAsync(mesh[0].Connect(alice, service.Id))));
+            took.Add(mesh.Clock.Now - began);
+        }
+        Assert.True(took[^1] < 2 * took.Skip(1).Min(), string.Join(", ", took.Select(t => $"{t.TotalMilliseconds:0}")));
+    }
+
+    [Fact]
     public void A_reader_that_breaks_off_with_an_error_ends_its_own_stream_alone()
     {
         using var mesh = new Mesh(2);
