@@ -52,6 +52,9 @@ public enum DirectoryRefusal
 
     /// <summary>Refused a moment ago, and the same again.</summary>
     Repeated,
+
+    /// <summary>Its certificate chain, or the record of its vertex, did not come in time.</summary>
+    Unproved,
 }
 
 /// <summary>What became of a record that was offered.</summary>
@@ -106,7 +109,7 @@ internal sealed class Admission(DirectoryOptions options, RecordStore store, IBo
         refusal = DirectoryRefusal.Signature;
         Span<byte> hash = stackalloc byte[SHA256.HashSizeInBytes];
         view.HashToSign(options.Layer, hash);
-        if (!chain.Verifies(hash, view.Signature)) return AdmissionResult.Refused;
+        if (!SignatureForm.IsCanonical(view.Signature) || !chain.Verifies(hash, view.Signature)) return AdmissionResult.Refused;
         origin?.Changes.TryTake(now);
         admitted = new DirectoryRecord
         {

@@ -11,6 +11,11 @@ public sealed partial class Directory
         if (peer.IsRemoved || isDisposed) return;
         peer.ReceivedMessages++;
         peer.ReceivedBytes += message.Length;
+        if (message.Length > DirectoryLimits.MaxMessageBytes)
+        {
+            counters.Refuse(DirectoryRefusal.Malformed, peer, "a message that is too long");
+            return;
+        }
         if (!SectionReader.TryOpen(message, out var sections))
         {
             counters.Refuse(DirectoryRefusal.Malformed, peer, "a message of another version");

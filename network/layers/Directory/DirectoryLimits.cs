@@ -3,6 +3,9 @@ namespace Florete.Layers;
 /// <summary>Limits of protocol version 1 (docs/protocols/directory.md): what no configuration may exceed, because both ends rely on it.</summary>
 public static class DirectoryLimits
 {
+    /// <summary>One message; no layer may be configured for more.</summary>
+    public const int MaxMessageBytes = 9000;
+
     /// <summary>One record with its signature.</summary>
     public const int MaxRecordBytes = 4096;
 

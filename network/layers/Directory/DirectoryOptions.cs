@@ -56,7 +56,7 @@ public sealed record DirectoryOptions
     public void Validate()
     {
         Require(Layer.Length is > 0 and <= MaxLayerNameLength && Layer.All(static c => c is > ' ' and < '\x7f'), nameof(Layer), "1 to 63 printable ASCII characters");
-        Require(MaxMessageBytes is >= 1200 and <= 9000, nameof(MaxMessageBytes), "1200 to 9000");
+        Require(MaxMessageBytes is >= 1200 and <= DirectoryLimits.MaxMessageBytes, nameof(MaxMessageBytes), "1200 to 9000");
         Require(MaxAge >= TimeSpan.FromSeconds(10) && MaxAge <= TimeSpan.FromHours(12), nameof(MaxAge), "10 s to 12 h");
         Require(CertificateGrace >= TimeSpan.Zero, nameof(CertificateGrace), "0 or more");
         Require(UnreferencedCertificateAge >= TimeSpan.FromSeconds(1), nameof(UnreferencedCertificateAge), "1 s or more");

@@ -109,7 +109,10 @@ public sealed class DirectoryPeer : ITurnEnd
         Flush();
     }
 
-    internal bool MayOffer(Instant now) => InProgress < MaxInProgress && failures.Has(now);
+    internal bool MayOffer(Instant now) => InProgress < MaxInProgress && MayFail(now);
+
+    /// <summary>Too little of what it sent has failed lately to stop checking.</summary>
+    internal bool MayFail(Instant now) => failures.Has(now);
 
     internal void Failed(Instant now) => failures.TryTake(now);
 

@@ -1,3 +1,4 @@
+using System.Text;
 using Florete.Identities;
 using Florete.Runtime;
 
@@ -122,6 +123,12 @@ internal sealed class Intake
     /// <summary>Takes a certificate chain, wanted if from a neighbour.</summary>
     public void OfferChain(DirectoryPeer? peer, ReadOnlySpan<byte> encoded)
     {
+        // Before the chain counts as come: who may have no more checked must not keep it from coming from elsewhere.
+        if (peer?.MayFail(loop.Now) == false)
+        {
+            counters.Refuse(DirectoryRefusal.PeerLimit, peer, null);
+            return;
+        }
         if (encoded.Length > DirectoryLimits.MaxEncodedChainBytes || (peer is not null && !Wanted.TryTake(CertificateHash.Of(encoded))))
         {
             counters.Refuse(DirectoryRefusal.Unwanted, peer, null);
@@ -141,6 +148,8 @@ internal sealed class Intake
             foreach (var arrival in list.Where(a => loop.Now - a.WaitsSince > WaitAtMost).ToArray())
             {
                 list.Remove(arrival);
+                // A neighbour that went away meanwhile could not send what lacks.
+                if (arrival.Peer is { IsRemoved: false }) counters.Refuse(DirectoryRefusal.Unproved, arrival.Peer, SignerOf(arrival));
                 Done(arrival);
             }
             if (list.Count == 0) waiting.Remove(key);
@@ -163,7 +172,11 @@ internal sealed class Intake
         }
     }
 
-    private static void TellNewer(DirectoryPeer? peer, DirectoryRecord held) => peer?.Push(held.Key);
+    private void TellNewer(DirectoryPeer? peer, DirectoryRecord held)
+    {
+        counters.Refuse(DirectoryRefusal.Stale, peer, null);
+        peer?.Push(held.Key);
+    }
 
     private void Enqueue(Arrival arrival)
     {
@@ -201,14 +214,26 @@ internal sealed class Intake
     {
         var hash = CertificateHash.Of(arrival.Bytes);
         if (store.TryGetChain(hash, out _)) return;
+        if (arrival.Peer?.MayFail(loop.Now) == false)
+        {
+            counters.Refuse(DirectoryRefusal.PeerLimit, arrival.Peer, null);
+            if (!waiting.Remove(hash.Short, out var unread)) return;
+            foreach (var record in unread) DropUnread(record);
+            return;
+        }
         counters.ChainsVerified++;
         var chain = CertificateChain.Verify(arrival.Bytes, verifier, loop.WallClock.GetUtcNow(), out var refusal);
         if (chain is null || store.Bytes + arrival.Bytes.Length > options.MaxBytes)
         {
             arrival.Peer?.Failed(loop.Now);
-            counters.Refuse(chain is null ? DirectoryRefusal.Certificate : DirectoryRefusal.Quota, arrival.Peer, refusal);
+            var reason = chain is null ? DirectoryRefusal.Certificate : DirectoryRefusal.Quota;
+            counters.Refuse(reason, arrival.Peer, refusal);
             if (!waiting.Remove(hash.Short, out var lost)) return;
-            foreach (var record in lost) Refuse(record);
+            foreach (var record in lost)
+            {
+                counters.Refuse(reason, record.Peer, refusal);
+                Refuse(record);
+            }
             return;
         }
         store.AddChain(chain, loop.Now);
@@ -225,6 +250,12 @@ internal sealed class Intake
             Done(arrival);
             arrival.Peer?.Acknowledge(arrival.Hash);
             if (held.Version.Hash != arrival.Hash) TellNewer(arrival.Peer, held);
+            return;
+        }
+        // Others that came with it may have failed since it was queued.
+        if (arrival.Peer?.MayFail(loop.Now) == false)
+        {
+            DropUnread(arrival);
             return;
         }
         counters.RecordsChecked++;
@@ -252,7 +283,7 @@ internal sealed class Intake
             default:
                 if (arrival.Peer?.WaitingForVertex >= MaxWaitingForVertex)
                 {
-                    Done(arrival);
+                    DropUnread(arrival);
                     break;
                 }
                 arrival.WaitsForVertex = true;
@@ -274,6 +305,16 @@ internal sealed class Intake
         if (arrival.WaitsForVertex && arrival.Peer is not null) arrival.Peer.WaitingForVertex--;
         arrival.WaitsForVertex = false;
     }
+
+    /// <summary>Not acknowledged, so an honest neighbour sends it again.</summary>
+    private void DropUnread(Arrival arrival)
+    {
+        counters.Refuse(DirectoryRefusal.PeerLimit, arrival.Peer, null);
+        Done(arrival);
+    }
+
+    private static string? SignerOf(Arrival arrival) =>
+        RecordView.TryParse(arrival.Bytes, out var view) ? Encoding.ASCII.GetString(view.Signer) : null;
 
     private void Refuse(Arrival arrival)
     {

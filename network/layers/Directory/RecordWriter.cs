@@ -46,6 +46,7 @@ internal static class RecordWriter
         {
             throw new CryptographicException($"The key of {signer.Id} is not ECDSA P-256, which directory records need.");
         }
+        SignatureForm.MakeCanonical(record.AsSpan(at));
         return record;
     }
 }

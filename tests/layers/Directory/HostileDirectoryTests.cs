@@ -42,6 +42,64 @@ public sealed class HostileDirectoryTests : IDisposable
     }
 
     [Fact]
+    public void The_other_signature_that_ECDSA_allows_is_refused_since_its_signer_did_not_make_it()
+    {
+        // Many, since a random one has either form.
+        for (ulong i = 1; i <= 10; i++)
+        {
+            var record = Vertex(enemyVertex, 1, i);
+            SignatureForm.Negate(record.AsSpan(^64..));
+            Offer(record, enemyVertex);
+        }
+        Assert.Equal(10, victim.Directory.Status().Refused[DirectoryRefusal.Signature]);
+        AssertRefused(DirectoryRefusal.Signature);
+        Offer(Vertex(enemyVertex, 1, 11), enemyVertex);
+        Assert.Equal(3, bystander.Directory.Status().Vertices);
+    }
+
+    [Fact]
+    public void Every_record_that_falls_with_its_chain_is_counted()
+    {
+        using var impostor = CertificateAuthority.Create("home", DirectoryNetwork.Start);
+        var same = impostor.Issue(DirectoryNetwork.Id("same"), TimeSpan.FromHours(1), DirectoryNetwork.Start);
+        for (ulong i = 1; i <= 5; i++) Send(SectionType.Record, [0x07, 0x08, .. Vertex(same, 1, i)]);
+        network.Clock.Run(TimeSpan.FromMilliseconds(1));
+        Answer(same);
+        network.Clock.Run(Moment);
+        Assert.Equal(5 + 1, victim.Directory.Status().Refused[DirectoryRefusal.Certificate]);
+        AssertRefused(DirectoryRefusal.Certificate);
+    }
+
+    [Fact]
+    public void Records_whose_proof_never_comes_are_counted()
+    {
+        var service = network.Issue(DirectoryNetwork.Id("s", IdentityKind.Service));
+        for (ulong i = 1; i <= 5; i++) Send(SectionType.Record, [0x07, 0x08, .. Vertex(enemyVertex, 1, i)]);
+        for (ulong i = 1; i <= 300; i++)
+        {
+            var record = RecordWriter.Sign("cluster", RecordKind.Service, 0, 1, i, service, DirectoryNetwork.Id("nobody").ToString(), []);
+            Send(SectionType.Record, [0x07, 0x08, .. record]);
+        }
+        network.Clock.Run(TimeSpan.FromSeconds(30));
+        var refused = victim.Directory.Status().Refused;
+        Assert.Equal(5 + 256, refused[DirectoryRefusal.Unproved]);
+        Assert.Equal(300 - 256, refused[DirectoryRefusal.PeerLimit]);
+        AssertRefused(DirectoryRefusal.Unproved);
+    }
+
+    [Fact]
+    public void A_message_that_is_longer_than_any_may_be_is_refused_whole()
+    {
+        // What it says would be skipped: nothing in it but its length is wrong.
+        byte[] unknown = [1, 0x70, (DirectoryLimits.MaxMessageBytes - 4) >> 8, unchecked((byte)(DirectoryLimits.MaxMessageBytes - 4)), .. new byte[DirectoryLimits.MaxMessageBytes - 4]];
+        victim.Turn(() => victim.Directory.Receive(enemy, unknown));
+        Assert.Empty(victim.Directory.Status().Refused);
+        unknown = [.. unknown, 0];
+        victim.Turn(() => victim.Directory.Receive(enemy, unknown));
+        Assert.Equal(1, victim.Directory.Status().Refused[DirectoryRefusal.Malformed]);
+    }
+
+    [Fact]
     public void Every_flipped_bit_of_a_record_is_noticed()
     {
         var genuine = Vertex(enemyVertex);
@@ -123,6 +181,7 @@ public sealed class HostileDirectoryTests : IDisposable
         sent.Clear();
         Offer(old, enemyVertex);
         Assert.Equal(accepted, victim.Directory.Status().Accepted);
+        Assert.Equal(1, victim.Directory.Status().Refused[DirectoryRefusal.Stale]);
         Assert.Contains(sent, m => Sections(m).Any(s => s.Type == SectionType.Record && RecordView.TryParse(s.Content.AsSpan(2), out var v) && v.Sequence == 2));
     }
 
@@ -163,7 +222,8 @@ public sealed class HostileDirectoryTests : IDisposable
         }
         network.Clock.Run(Moment);
         var refused = victim.Directory.Status().Refused;
-        Assert.InRange(refused[DirectoryRefusal.Signature], 100, 700);
+        // 100 at once and 20/s, however many came together.
+        Assert.InRange(refused[DirectoryRefusal.Signature], 100, 160);
         Assert.True(refused[DirectoryRefusal.PeerLimit] > 1000);
         Assert.Equal(0, bystander.Directory.Status().Refused.Values.Sum());
     }
