@@ -31,7 +31,8 @@ public sealed class Cluster
     /// <summary>The operator's folder, as `florctl cluster init` wrote it.</summary>
     public string OperatorFolder => Path.Combine(lab.Folder, "operator");
 
-    public IEnumerable<Node> Nodes => nodes.Values;
+    /// <summary>The nodes at which flor runs, or is to run.</summary>
+    public IEnumerable<Node> Nodes => nodes.Values.Where(node => !Plan.Guests.Contains(node.Name));
 
     /// <summary>The node with the callers' proxy.</summary>
     public Node First => nodes[Plan.Nodes[0]];
@@ -98,7 +99,7 @@ public sealed class Cluster
     {
         foreach (var node in Nodes)
         {
-            var wanted = Plan.Links.Count(link => link.Left == node.Name || link.Right == node.Name);
+            var wanted = LinksOf(node).Count(link => !Plan.Guests.Contains(link.Left) && !Plan.Guests.Contains(link.Right));
             var seen = "";
             await Eventually.HoldsAsync(
                 $"{node.Name} has {wanted} links up",
@@ -187,13 +188,13 @@ public sealed class Cluster
     private async Task WriteFoldersAsync()
     {
         _ = (await FlorctlAsync("cluster", "init", Name, "--dir", OperatorFolder)).Succeeded();
-        foreach (var node in Nodes)
+        foreach (var node in nodes.Values)
         {
             var words = new List<string> { "node", "add", node.Name, "--dir", OperatorFolder, "--listen", $"0.0.0.0:{Port}", "--out", node.Folder };
-            foreach (var (left, right) in Plan.Links.Where(link => link.Left == node.Name || link.Right == node.Name))
+            foreach (var (left, right) in LinksOf(node))
             {
                 var other = left == node.Name ? right : left;
-                words.AddRange(["--link", $"{other}={CableOf(left, right).AddressOf(this[other].Network)}:{Port}"]);
+                words.AddRange(["--link", Plan.Guests.Contains(other) ? other : $"{other}={CableOf(left, right).AddressOf(this[other].Network)}:{Port}"]);
             }
 
             foreach (var identity in Identities(node.Name))
@@ -233,6 +234,8 @@ public sealed class Cluster
             File.Copy(signed, node.BoundsFile, overwrite: true);
         }
     }
+
+    private IEnumerable<(string Left, string Right)> LinksOf(Node node) => Plan.Links.Where(link => link.Left == node.Name || link.Right == node.Name);
 
     private IEnumerable<string> Identities(string node) =>
         Plan.Services.Where(service => service.Node == node).Select(service => $"service/{service.Name}")

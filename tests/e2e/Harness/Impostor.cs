@@ -43,20 +43,4 @@ public static class Impostor
             return refused;
         }
     }
-
-    /// <summary>An impostor minds no rule.</summary>
-    private sealed class NoBounds : IBounds
-    {
-        public event Action? Changed
-        {
-            add { }
-            remove { }
-        }
-
-        public Verdict MayLink(SpiffeId vertex, SpiffeId neighbour) => Verdict.Allowed;
-
-        public Verdict MayConnect(SpiffeId caller, SpiffeId target) => Verdict.Allowed;
-
-        public Verdict MayHost(SpiffeId vertex, SpiffeId identity) => Verdict.Allowed;
-    }
 }

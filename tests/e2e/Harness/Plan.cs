@@ -11,6 +11,9 @@ public sealed record Plan
     /// <summary>Pairs of nodes that share a cable and may form a link.</summary>
     public required IReadOnlyList<(string Left, string Right)> Links { get; init; }
 
+    /// <summary>Nodes that flor does not run at: a test stands there itself, and dials the neighbours, who have no address of it.</summary>
+    public IReadOnlyList<string> Guests { get; init; } = [];
+
     /// <summary>Services by name, the node that publishes each and the TCP port there.</summary>
     public IReadOnlyList<(string Name, string Node, int Port)> Services { get; init; } = [];
 

@@ -23,6 +23,14 @@ public static class Status
     /// <summary>Datagrams and segments that links of the node refused: replayed, not authentic, malformed, from elsewhere.</summary>
     public static long Rejected(JsonElement status) => Counter(status, "rejected");
 
+    /// <summary>What the node's directory did not take, by reason.</summary>
+    public static IReadOnlyDictionary<string, long> DirectoryRefusals(JsonElement status)
+    {
+        const string prefix = "directory.refused.";
+        return status.GetProperty("counters").EnumerateObject().Where(static counter => counter.Name.StartsWith(prefix, StringComparison.Ordinal))
+            .ToDictionary(static counter => counter.Name[prefix.Length..], static counter => counter.Value.GetInt64());
+    }
+
     /// <summary>Links and connections that the node refused, whatever the reason.</summary>
     public static long Refusals(JsonElement status) => Counter(status, "refus");
 }
