@@ -90,12 +90,11 @@ public sealed class HostileDirectoryTests : IDisposable
     [Fact]
     public void A_message_that_is_longer_than_any_may_be_is_refused_whole()
     {
-        // What it says would be skipped: nothing in it but its length is wrong.
-        byte[] unknown = [1, 0x70, (DirectoryLimits.MaxMessageBytes - 4) >> 8, unchecked((byte)(DirectoryLimits.MaxMessageBytes - 4)), .. new byte[DirectoryLimits.MaxMessageBytes - 4]];
-        victim.Turn(() => victim.Directory.Receive(enemy, unknown));
+        // What it says is skipped: nothing in it but its length can be wrong.
+        static byte[] Unknown(int length) => [1, 0x70, (byte)((length - 4) >> 8), (byte)(length - 4), .. new byte[length - 4]];
+        victim.Turn(() => victim.Directory.Receive(enemy, Unknown(DirectoryLimits.MaxMessageBytes)));
         Assert.Empty(victim.Directory.Status().Refused);
-        unknown = [.. unknown, 0];
-        victim.Turn(() => victim.Directory.Receive(enemy, unknown));
+        victim.Turn(() => victim.Directory.Receive(enemy, Unknown(DirectoryLimits.MaxMessageBytes + 1)));
         Assert.Equal(1, victim.Directory.Status().Refused[DirectoryRefusal.Malformed]);
     }
 
@@ -213,12 +212,17 @@ public sealed class HostileDirectoryTests : IDisposable
     public void Failing_records_stop_being_checked_after_a_hundred()
     {
         Offer(Vertex(enemyVertex), enemyVertex);
-        for (var i = 2; i < 2000; i++)
+        // Many in one turn, so that they are queued before the first is checked.
+        for (var i = 2; i < 2000; i += 300)
         {
-            var forged = Vertex(enemyVertex, 1, (ulong)i);
-            forged[^1] ^= 1;
-            Send(SectionType.Record, [0x07, 0x08, .. forged]);
-            if (i % 50 == 0) network.Clock.Run(TimeSpan.FromMilliseconds(10));
+            var messages = Enumerable.Range(i, 300).Select(sequence =>
+            {
+                var forged = Vertex(enemyVertex, 1, (ulong)sequence);
+                forged[^1] ^= 1;
+                return Message(SectionType.Record, [0x07, 0x08, .. forged]);
+            }).ToArray();
+            victim.Turn(() => Array.ForEach(messages, message => victim.Directory.Receive(enemy, message)));
+            network.Clock.Run(TimeSpan.FromMilliseconds(10));
         }
         network.Clock.Run(Moment);
         var refused = victim.Directory.Status().Refused;
@@ -292,9 +296,11 @@ public sealed class HostileDirectoryTests : IDisposable
         sent.RemoveAll(m => Sections(m).Any(s => s.Type == SectionType.CertificateRequest));
     }
 
+    private static byte[] Message(SectionType type, byte[] content) => [1, (byte)type, (byte)(content.Length >> 8), (byte)content.Length, .. content];
+
     private void Send(SectionType type, byte[] content)
     {
-        byte[] message = [1, (byte)type, (byte)(content.Length >> 8), (byte)content.Length, .. content];
+        var message = Message(type, content);
         victim.Turn(() => victim.Directory.Receive(enemy, message));
     }
 
