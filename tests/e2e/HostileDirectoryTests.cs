@@ -82,7 +82,16 @@ public sealed class HostileDirectoryTests(ITestOutputHelper output)
             // Its own: what it said before it said something newer.
             var said = DirectoryForge.Record(DirectoryForge.OfVertex, new(1, 1), member.Vertex, "", DirectoryForge.Lonely);
             await TakesAsync(cluster, member, said);
-            await TakesAsync(cluster, member, DirectoryForge.Record(DirectoryForge.OfVertex, new(1, 2), member.Vertex, "", DirectoryForge.Lonely));
+            var newer = DirectoryForge.Record(DirectoryForge.OfVertex, new(1, 2), member.Vertex, "", DirectoryForge.Lonely);
+            var before = Status.DirectoryRefusals(await cluster["b"].StatusAsync());
+            await Eventually.HoldsAsync(
+                "b has the newer one, so that the older is a replay",
+                async () =>
+                {
+                    await member.SayAsync(DirectoryForge.Offer(newer));
+                    await member.SayAsync(DirectoryForge.Offer(said));
+                    return Grown(before, Status.DirectoryRefusals(await cluster["b"].StatusAsync()), "stale") > 0;
+                });
             await RefusesAsync(cluster, member, "stale", each, _ => said);
 
             // Of others: caught before their SVIDs were renewed.
@@ -118,8 +127,11 @@ public sealed class HostileDirectoryTests(ITestOutputHelper output)
 
             // Not even a directory message: label 13 with another TTL than 1.
             var dropped = Status.Counter(await b.StatusAsync(), "forwarding.dropped.malformed");
-            await member.SendAsync(Many(300, _ => (byte[])[0x00, 0x00, 0xD5, 0x02, 4, .. Noise(random, 100)]));
-            await Eventually.HoldsAsync("they are dropped and counted", async () => Status.Counter(await b.StatusAsync(), "forwarding.dropped.malformed") >= dropped + 300);
+            await InFullAsync(
+                "b drops and counts them", member,
+                _ => member.SendAsync(Many(300, _ => (byte[])[0x00, 0x00, 0xD5, 0x02, 4, .. Noise(random, 100)])),
+                async () => Status.Counter(await b.StatusAsync(), "forwarding.dropped.malformed") >= dropped + 300,
+                () => b.Process!.Log);
 
             // Version 1, then noise: what comes of it, none can say; the rest of the test says that no harm does.
             await member.SayAsync(Many(2000, _ => (byte[])[1, (byte)random.Next(10), (byte)random.Next(2), .. Noise(random, random.Next(1200))]));
@@ -221,16 +233,16 @@ public sealed class HostileDirectoryTests(ITestOutputHelper output)
         return member.Heard(signer)!;
     }
 
-    /// <summary>Sends a record, and waits until b has taken it.</summary>
+    /// <summary>Sends the member's first record, and waits until b holds one record more.</summary>
     private static async Task TakesAsync(Cluster cluster, HostileMember member, byte[] record)
     {
-        var before = Status.Counter(await cluster["b"].StatusAsync(), "directory.accepted");
+        var before = Status.Counter(await cluster["b"].StatusAsync(), "directory.records");
         await Eventually.HoldsAsync(
             "b takes a true record of the member",
             async () =>
             {
                 await member.SayAsync(DirectoryForge.Offer(record));
-                return Status.Counter(await cluster["b"].StatusAsync(), "directory.accepted") > before;
+                return Status.Counter(await cluster["b"].StatusAsync(), "directory.records") == before + 1;
             },
             () => cluster["b"].Process!.Log);
     }
@@ -239,30 +251,33 @@ public sealed class HostileDirectoryTests(ITestOutputHelper output)
     private static async Task RefusesAsync(Cluster cluster, HostileMember member, string reason, int count, Func<int, byte[]> record) =>
         _ = await CountsAsync(cluster, member, [reason], count, i => DirectoryForge.Offer(record(i)));
 
-    /// <summary>
-    /// Sends so many messages, and waits until b has counted as many under the reasons; again only if the link was lost meanwhile, and what was on it.
-    /// Returns what b has counted, by reason.
-    /// </summary>
+    /// <summary>Sends so many messages, and waits until b has counted as many under the reasons. Returns what b has counted, by reason.</summary>
     private static async Task<IReadOnlyDictionary<string, long>> CountsAsync(Cluster cluster, HostileMember member, string[] reasons, int count, Func<int, byte[]> message)
     {
         var before = Status.DirectoryRefusals(await cluster["b"].StatusAsync());
         var after = before;
-        bool Counted() => reasons.Sum(reason => Grown(before, after, reason)) >= count;
-        for (var from = 1; !Counted(); from += count)
+        await InFullAsync(
+            $"b counts {count} under {string.Join(" and ", reasons)}", member,
+            round => member.SayAsync(Enumerable.Range(1 + (round * count), count).Select(message)),
+            async () =>
+            {
+                after = Status.DirectoryRefusals(await cluster["b"].StatusAsync());
+                return reasons.Sum(reason => Grown(before, after, reason)) >= count;
+            },
+            () => $"before: {string.Join(' ', before)}; after: {string.Join(' ', after)}\n{cluster["b"].Process!.Log}");
+        return reasons.ToDictionary(reason => reason, reason => Grown(before, after, reason));
+    }
+
+    /// <summary>Sends, and waits for the outcome; in another round only if the link was lost meanwhile, and what was on it.</summary>
+    private static async Task InFullAsync(string what, HostileMember member, Func<int, Task> send, Func<Task<bool>> arrived, Func<string> state)
+    {
+        var isOver = false;
+        for (var round = 0; !isOver; round++)
         {
             var link = member.Links;
-            await member.SayAsync(Enumerable.Range(from, count).Select(message));
-            await Eventually.HoldsAsync(
-                $"b counts {count} under {string.Join(" and ", reasons)}",
-                async () =>
-                {
-                    after = Status.DirectoryRefusals(await cluster["b"].StatusAsync());
-                    return Counted() || member.Links != link;
-                },
-                () => $"before: {string.Join(' ', before)}; after: {string.Join(' ', after)}\n{cluster["b"].Process!.Log}");
+            await send(round);
+            await Eventually.HoldsAsync(what, async () => (isOver = await arrived()) || member.Links != link, state);
         }
-
-        return reasons.ToDictionary(reason => reason, reason => Grown(before, after, reason));
     }
 
     /// <summary>SVIDs of c and hello, of another root whose cluster has the same name.</summary>
