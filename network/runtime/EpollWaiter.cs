@@ -1,4 +1,5 @@
 // Linux only: epoll(7) and eventfd(2).
+using System.Collections.Concurrent;
 using System.ComponentModel;
 using System.Runtime.InteropServices;
 
@@ -7,27 +8,42 @@ namespace Florete.Runtime;
 internal sealed unsafe partial class EpollWaiter : IWaiter
 {
     private const int EventFdNonBlock = 0x800, EventFdCloexec = 0x80000, EpollCloexec = 0x80000;
-    private const int Add = 1, Delete = 2;
-    private const uint In = 1;
+    private const int Add = 1, Delete = 2, Modify = 3;
+    private const uint In = 1, PeerHungUp = 0x2000, OneShot = 1u << 30;
     private const int MaxEvents = 64;
     private const int Interrupted = 4;
 
     private readonly int epoll = Check(epoll_create1(EpollCloexec));
     private readonly int wake = Check(eventfd(0, EventFdNonBlock | EventFdCloexec));
-    private readonly Dictionary<int, Action> watched = [];
+    // Without a lock: the loop looks things up while other threads come and go.
+    private readonly ConcurrentDictionary<int, Action> watched = new();
 
     // struct epoll_event is packed to 12 bytes on x64 and padded to 16 elsewhere (bits/epoll.h).
     private static readonly int EventBytes = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 12 : 16;
     private readonly byte[] events = GC.AllocateArray<byte>(MaxEvents * EventBytes, pinned: true);
     private int ready;
 
-    public EpollWaiter() => Control(Add, wake);
+    public EpollWaiter() => Control(Add, wake, In);
 
     public IDisposable Watch(int descriptor, Action onReadable)
     {
-        lock (watched) watched.Add(descriptor, onReadable);
-        Control(Add, descriptor);
+        watched[descriptor] = onReadable;
+        Control(Add, descriptor, In);
         return new Registration(this, descriptor);
+    }
+
+    /// <summary>Watches a descriptor that is reported once for each <see cref="Demand"/>.</summary>
+    public void WatchOnDemand(int descriptor, Action onReadable)
+    {
+        watched[descriptor] = onReadable;
+        Control(Add, descriptor, OneShot);
+    }
+
+    public void Demand(int descriptor) => Control(Modify, descriptor, In | PeerHungUp | OneShot);
+
+    public void Forget(int descriptor)
+    {
+        if (watched.TryRemove(descriptor, out _)) Control(Delete, descriptor, 0);
     }
 
     public void Wait(TimeSpan atMost)
@@ -64,9 +80,7 @@ internal sealed unsafe partial class EpollWaiter : IWaiter
                 _ = read(wake, &count, sizeof(ulong));
                 continue;
             }
-            Action? onReadable;
-            lock (watched) watched.TryGetValue(descriptor, out onReadable);
-            if (onReadable is not null) loop.Dispatch(onReadable);
+            if (watched.TryGetValue(descriptor, out var onReadable)) loop.Dispatch(onReadable);
         }
     }
 
@@ -78,10 +92,10 @@ internal sealed unsafe partial class EpollWaiter : IWaiter
 
     private static int Check(int result) => result >= 0 ? result : throw new Win32Exception();
 
-    private void Control(int operation, int descriptor)
+    private void Control(int operation, int descriptor, uint what)
     {
         var e = stackalloc byte[16];
-        *(uint*)e = In;
+        *(uint*)e = what;
         *(int*)(e + EventBytes - 8) = descriptor;
         Check(epoll_ctl(epoll, operation, descriptor, e));
     }
@@ -109,14 +123,7 @@ internal sealed unsafe partial class EpollWaiter : IWaiter
 
     private sealed class Registration(EpollWaiter waiter, int descriptor) : IDisposable
     {
-        public void Dispose()
-        {
-            lock (waiter.watched)
-            {
-                if (!waiter.watched.Remove(descriptor)) return;
-            }
-            waiter.Control(Delete, descriptor);
-        }
+        public void Dispose() => waiter.Forget(descriptor);
     }
 
     private struct TimeSpec

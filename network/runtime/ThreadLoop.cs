@@ -35,6 +35,9 @@ public sealed class ThreadLoop : EventLoop, IAsyncDisposable
         ? epoll.Watch(descriptor, onReadable)
         : throw new PlatformNotSupportedException("Watching descriptors needs Linux.");
 
+    /// <summary>For a descriptor that is read by whoever waits for it, in turns of this loop. Null where that does not work.</summary>
+    public ReadableSignal? SignalOf(int descriptor) => waiter is EpollWaiter epoll ? new ReadableSignal(epoll, descriptor) : null;
+
     /// <summary>Ends the thread after its turn; work posted later does not run.</summary>
     public async ValueTask DisposeAsync()
     {

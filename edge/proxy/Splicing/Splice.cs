@@ -2,6 +2,7 @@ using System.Buffers;
 using System.IO.Pipelines;
 using System.Net.Sockets;
 using Florete.Portals;
+using Florete.Runtime;
 
 namespace Florete.Proxy.Splicing;
 
@@ -15,6 +16,9 @@ internal static class Splice
     // Smaller pieces of writer memory are not worth a system call.
     private const int LeastReceiveBytes = 4096;
 
+    // Up to this a piece is moved in a turn of the connection's loop, without a change of thread; a socket that has more is read by the pool.
+    private const int PromptBytes = 16 * 1024;
+
     /// <summary>Joins the two; never throws.</summary>
     /// <param name="socket">Connected; Unix or TCP.</param>
     /// <param name="connection">Has a stream.</param>
@@ -23,26 +27,56 @@ internal static class Splice
     public static async Task RunAsync(Socket socket, PortalConnection connection, ReadOnlyMemory<byte> received, EdgeBytes bytes)
     {
         var stream = connection.Stream!;
-        var fate = new Fate(socket, connection);
+        using var readable = SignalOf(socket, stream);
+        var fate = new Fate(socket, connection, readable);
         try
         {
+            if (stream is IPromptStream prompt) prompt.ResumesReaderInTurn = true;
             // An abort by the peer must reach a socket that is neither read nor written at the moment.
             using (connection.Closed.UnsafeRegister(static fate => ((Fate)fate!).OnClosed(), fate))
             {
                 await Task.WhenAll(
-                    SocketToStreamAsync(socket, stream.Output, received, fate, bytes),
+                    SocketToStreamAsync(socket, readable, stream.Output, received, fate, bytes),
                     StreamToSocketAsync(stream.Input, socket, fate, bytes)).ConfigureAwait(false);
             }
         }
         finally
         {
+            readable?.Dispose();
             socket.Dispose();
             await connection.DisposeAsync().ConfigureAwait(false);
         }
     }
 
+    private static ReadableSignal? SignalOf(Socket socket, IDuplexPipe stream)
+    {
+        if (stream is not IPromptStream { Loop: ThreadLoop { CanWatch: true } loop }) return null;
+        try
+        {
+            socket.Blocking = false;
+            return loop.SignalOf((int)socket.SafeHandle.DangerousGetHandle());
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException or System.ComponentModel.Win32Exception)
+        {
+            // The socket is gone already, or the system allows no more watches: reading it tells.
+            return null;
+        }
+    }
+
+    // What is there now, at most PromptBytes; -1: nothing.
+    private static int ReceiveNow(Socket socket, PipeWriter writer)
+    {
+        var count = socket.Receive(writer.GetSpan(PromptBytes)[..PromptBytes], SocketFlags.None, out var error);
+        return error switch
+        {
+            SocketError.Success => count,
+            SocketError.WouldBlock => -1,
+            _ => throw new SocketException((int)error),
+        };
+    }
+
     private static async Task SocketToStreamAsync(
-        Socket socket, PipeWriter writer, ReadOnlyMemory<byte> received, Fate fate, EdgeBytes bytes)
+        Socket socket, ReadableSignal? readable, PipeWriter writer, ReadOnlyMemory<byte> received, Fate fate, EdgeBytes bytes)
     {
         try
         {
@@ -57,15 +91,31 @@ internal static class Splice
                     return;
                 }
             }
+            var isBulk = readable is null;
             while (true)
             {
-                // Waits without holding memory: an idle connection costs none.
-                await socket.ReceiveAsync(Memory<byte>.Empty, SocketFlags.None).ConfigureAwait(false);
-                var memory = writer.GetMemory(LeastReceiveBytes);
-                var count = await socket.ReceiveAsync(memory, SocketFlags.None).ConfigureAwait(false);
+                int count;
+                // Both wait without holding memory: an idle connection costs none.
+                if (isBulk)
+                {
+                    await socket.ReceiveAsync(Memory<byte>.Empty, SocketFlags.None).ConfigureAwait(false);
+                    count = await socket.ReceiveAsync(writer.GetMemory(LeastReceiveBytes), SocketFlags.None).ConfigureAwait(false);
+                    isBulk = readable is null || count > PromptBytes;
+                }
+                else
+                {
+                    await readable!.WaitAsync().ConfigureAwait(false);
+                    count = ReceiveNow(socket, writer);
+                    if (count == PromptBytes)
+                    {
+                        // There is more: out of the turn.
+                        isBulk = true;
+                        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
+                    }
+                }
                 if (count == 0) break;
-                bytes.In(count);
-                writer.Advance(count);
+                if (count > 0) bytes.In(count);
+                writer.Advance(Math.Max(count, 0));
                 var flush = await writer.FlushAsync().ConfigureAwait(false);
                 if (!flush.IsCompleted) continue;
                 await DiscardAsync(socket, writer, fate).ConfigureAwait(false);
@@ -132,7 +182,7 @@ internal static class Splice
     }
 
     /// <summary>How the pair ends when it does not end in order: once, for both.</summary>
-    private sealed class Fate(Socket socket, PortalConnection connection)
+    private sealed class Fate(Socket socket, PortalConnection connection, ReadableSignal? readable)
     {
         private readonly Lock gate = new();
         // A Unix socket that is closed whole looks cut off to its program, which knows no reset; so it is the program that ends it.
@@ -195,6 +245,8 @@ internal static class Splice
             {
                 // Already closed.
             }
+            // Before the descriptor is somebody else's.
+            readable?.Dispose();
             socket.Close();
         }
     }

@@ -10,7 +10,7 @@ namespace Florete.Layers;
 /// A stream connection of the portal: one QUIC stream behind a header in each direction. The pipes belong to the user, everything else
 /// to the loop.
 /// </summary>
-internal sealed class StreamConnection : PortalConnection, IDuplexPipe, ITransportStream
+internal sealed class StreamConnection : PortalConnection, IDuplexPipe, IPromptStream, ITransportStream
 {
     private readonly TransportConnection transport;
     private readonly QuicStream stream;
@@ -79,6 +79,14 @@ internal sealed class StreamConnection : PortalConnection, IDuplexPipe, ITranspo
     public override CancellationToken Closed => closed.Token;
 
     public override PortalException? CloseReason => closeReason;
+
+    EventLoop IPromptStream.Loop => transport.Endpoint.Loop;
+
+    bool IPromptStream.ResumesReaderInTurn
+    {
+        get => input.ResumesReaderInTurn;
+        set => input.ResumesReaderInTurn = value;
+    }
 
     PipeReader IDuplexPipe.Input => input;
 

@@ -12,10 +12,15 @@ internal sealed class StreamInput : PipeReader
     // A large packet fills about half of a segment; the user sends whole segments to its socket in one call.
     private const int SegmentBytes = 32 * 1024;
 
+    // A copy to a socket in some 10 µs; more would hold up the turn.
+    private const int PromptBytes = 16 * 1024;
+
     private readonly Pipe pipe;
+    private readonly ReaderScheduler scheduler;
     private readonly Action<long> onConsumed;
     private readonly Action<Exception?> onReaderCompleted;
     private ReadOnlySequence<byte> lastRead;
+    private long unflushedBytes;
     private bool isWriterCompleted;
     private int isReaderCompleted;
 
@@ -24,25 +29,34 @@ internal sealed class StreamInput : PipeReader
     /// <param name="onReaderCompleted">Told once, on the reader's thread, that the user reads no more.</param>
     public StreamInput(PipeScheduler readerScheduler, Action<long> onConsumed, Action<Exception?> onReaderCompleted)
     {
+        scheduler = new ReaderScheduler(readerScheduler);
         pipe = new Pipe(new PipeOptions(
-            readerScheduler: readerScheduler, pauseWriterThreshold: 0, resumeWriterThreshold: 0, minimumSegmentSize: SegmentBytes));
+            readerScheduler: scheduler, pauseWriterThreshold: 0, resumeWriterThreshold: 0, minimumSegmentSize: SegmentBytes));
         this.onConsumed = onConsumed;
         this.onReaderCompleted = onReaderCompleted;
     }
 
+    /// <summary>See <see cref="Portals.IPromptStream.ResumesReaderInTurn"/>.</summary>
+    public bool ResumesReaderInTurn { get; set; }
+
     /// <summary>Copies arrived bytes; visible to the reader after <see cref="Flush"/>. In turns only.</summary>
     public void Write(ReadOnlySpan<byte> data)
     {
-        if (!isWriterCompleted) pipe.Writer.Write(data);
+        if (isWriterCompleted) return;
+        pipe.Writer.Write(data);
+        unflushedBytes += data.Length;
     }
 
     /// <summary>Shows what was written to the reader; once per turn, so that it wakes once for many packets.</summary>
     public void Flush()
     {
         if (isWriterCompleted) return;
+        scheduler.IsInTurn = ResumesReaderInTurn && unflushedBytes <= PromptBytes;
+        unflushedBytes = 0;
         // Completes at once: the pipe has no threshold of its own, the flow-control window is its bound.
         var flush = pipe.Writer.FlushAsync();
         System.Diagnostics.Debug.Assert(flush.IsCompleted, "the pipe has no threshold");
+        scheduler.IsInTurn = false;
     }
 
     /// <summary>Ends the stream for the reader: in order, or with an error. In turns only.</summary>
@@ -88,6 +102,18 @@ internal sealed class StreamInput : PipeReader
 
     [System.Runtime.CompilerServices.AsyncMethodBuilder(typeof(System.Runtime.CompilerServices.PoolingAsyncValueTaskMethodBuilder<>))]
     private async ValueTask<ReadResult> Wait(ValueTask<ReadResult> read) => Remember(await read.ConfigureAwait(false));
+
+    private sealed class ReaderScheduler(PipeScheduler elsewhere) : PipeScheduler
+    {
+        // Set by the loop around a flush; another thread that schedules meanwhile may see it, and then goes on where it is, which is right too.
+        public volatile bool IsInTurn;
+
+        public override void Schedule(Action<object?> action, object? state)
+        {
+            if (IsInTurn) action(state);
+            else elsewhere.Schedule(action, state);
+        }
+    }
 
     private ReadResult Remember(ReadResult result)
     {
