@@ -21,6 +21,7 @@ public sealed partial class UdpLinkPortal
         if (!neighbours.TryGetValue(target, out var neighbour) || neighbour.Addresses.Count == 0)
             throw new PortalException(PortalError.NotFound, $"No address of {target} is configured; add it to the neighbours of {caller.Id}, or let it dial.");
         if (links.Count >= options.MaxLinks) throw new PortalException(PortalError.LimitReached, $"There are {links.Count} links already, the most that are allowed.");
+        Start();
         if (!dials.TryGetValue((caller.Id, target), out var dial))
         {
             dial = new DialWork(this, caller.Id, neighbour, timeout);

@@ -34,6 +34,8 @@ public sealed partial class UdpLinkPortal : IUdpLinkOwner
 
     private ControlChannel? AcceptHandshake(UdpAddress from, ReadOnlyMemory<byte> initial, QuicRetryProof? proof)
     {
+        // Nobody here takes links: we only dial, or stop. Silence, as from a port that is closed.
+        if (published.Count == 0) return null;
         var channel = new ControlChannel(quic, null, from);
         var handshake = new ServerHandshake(this, channel);
         channel.User = handshake;

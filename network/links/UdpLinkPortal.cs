@@ -32,6 +32,7 @@ public sealed partial class UdpLinkPortal : IPortal, IAsyncDisposable
     private readonly Dictionary<SpiffeId, UdpNeighbour> neighbours = [];
     private readonly List<ChannelWriter<ServiceChange>> watchers = [];
     private UdpLink? latest;
+    private bool isStarted;
     private bool isClosed;
 
     /// <param name="loop">The loop of the vertices that use this portal.</param>
@@ -50,7 +51,6 @@ public sealed partial class UdpLinkPortal : IPortal, IAsyncDisposable
         port = new LinkPort(loop, pool, socket);
         quic = new QuicPort(port, options) { Accept = AcceptHandshake };
         trust.Bounds.Changed += OnBoundsChanged;
-        loop.Post(() => { if (!isClosed) socket.Start(new Receiver(this)); });
     }
 
     /// <summary>Where the UDP port is bound.</summary>
@@ -83,6 +83,7 @@ public sealed partial class UdpLinkPortal : IPortal, IAsyncDisposable
             Hold(identity);
             var publication = new Publication(this, name, identity, acceptor);
             if (!published.TryAdd(name, publication)) throw new PortalException(PortalError.LimitReached, $"{identity.Id} is published on this port already.");
+            Start();
             return Task.FromResult(publication);
         });
     }
@@ -159,6 +160,14 @@ public sealed partial class UdpLinkPortal : IPortal, IAsyncDisposable
     private static string RequireVertex(SpiffeId id) => id.Kind == IdentityKind.Vertex
         ? MeshName.ToSni(id)
         : throw new PortalException(PortalError.Refused, $"{id} is not a vertex; only vertices form links.");
+
+    // Not before there is somebody to answer: what neighbours send until then waits in the socket, instead of being refused.
+    private void Start()
+    {
+        if (isStarted) return;
+        isStarted = true;
+        port.Socket.Start(new Receiver(this));
+    }
 
     private void ThrowIfClosed()
     {
