@@ -70,10 +70,7 @@ internal static class NodeCommand
 
     private static int Add(NodePlan plan, OperatorFolder from, string output, TimeSpan life, bool allow, bool json)
     {
-        if (Directory.Exists(output) && Directory.EnumerateFileSystemEntries(output).Any())
-        {
-            throw new CliException($"{output} exists already, and nothing is overwritten.", "Choose another folder with --out; to renew SVIDs: florctl identity issue.");
-        }
+        NodeFolder.CheckIsFree(output);
         using var making = NodeFolder.Begin(output, plan, from, life);
         if (allow)
         {

@@ -22,6 +22,7 @@ public sealed record NodePlan(
 public static class NodeFolder
 {
     private const string MakingSuffix = ".making";
+    private const string ConfigurationFile = "flor.yaml";
 
     /// <exception cref="CliException">The folder exists already.</exception>
     /// <exception cref="IdentityException">The root cannot issue.</exception>
@@ -32,26 +33,24 @@ public static class NodeFolder
     }
 
     /// <summary>
-    /// Makes all of the folder but the bounds, under another name beside it, so that a failure leaves nothing.
+    /// Makes all of the folder but the bounds, under another name beside it, or in it if it is there already (it may be the mount point of a
+    /// volume, which cannot be replaced), so that a failure leaves nothing.
     /// </summary>
     /// <exception cref="CliException">The folder exists already.</exception>
     /// <exception cref="IdentityException">The root cannot issue.</exception>
     public static Making Begin(string folder, NodePlan plan, OperatorFolder from, TimeSpan life)
     {
-        if (Directory.Exists(folder) && Directory.EnumerateFileSystemEntries(folder).Any())
-        {
-            throw new CliException(
-                $"{folder} exists already, and nothing is overwritten.",
-                "Choose another folder with --out; to renew what the node holds: florctl identity issue.");
-        }
+        CheckIsFree(folder);
         var target = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
-        var making = new Making(target, Path.Combine(Path.GetDirectoryName(target)!, $".{Path.GetFileName(target)}{MakingSuffix}"), from);
+        var beside = new Making(target, Path.Combine(Path.GetDirectoryName(target)!, $".{Path.GetFileName(target)}{MakingSuffix}"), from);
+        var making = Directory.Exists(target) ? new Making(target, Path.Combine(target, MakingSuffix), from) : beside;
         try
         {
+            beside.Clear();
             making.Clear();
             Issue(making.Path, plan.Identities.Prepend(plan.Vertex), from, life);
             File.Copy(from.BundleFile, Path.Combine(making.Path, "bundle.pem"));
-            AtomicFile.Write(Path.Combine(making.Path, "flor.yaml"), Configuration(plan), AtomicFile.EveryoneReads);
+            AtomicFile.Write(Path.Combine(making.Path, ConfigurationFile), Configuration(plan), AtomicFile.EveryoneReads);
             return making;
         }
         catch
@@ -61,8 +60,17 @@ public static class NodeFolder
         }
     }
 
+    /// <exception cref="CliException">The folder exists already, and holds more than what a killed run has left.</exception>
+    public static void CheckIsFree(string folder)
+    {
+        if (!Directory.Exists(folder) || Directory.EnumerateFileSystemEntries(folder).All(static e => Path.GetFileName(e) == MakingSuffix)) return;
+        throw new CliException(
+            $"{folder} exists already, and nothing is overwritten.",
+            "Choose another folder with --out; to renew what the node holds: florctl identity issue.");
+    }
+
     /// <summary>Is it a node's folder, and complete?</summary>
-    public static bool IsMade(string folder) => !folder.EndsWith(MakingSuffix, StringComparison.Ordinal) && File.Exists(Path.Combine(folder, "flor.yaml"));
+    public static bool IsMade(string folder) => !folder.EndsWith(MakingSuffix, StringComparison.Ordinal) && File.Exists(Path.Combine(folder, ConfigurationFile));
 
     /// <summary>Issues or renews identities in a node's folder; all, or nothing is written.</summary>
     /// <exception cref="IdentityException">The root cannot issue.</exception>
@@ -127,9 +135,17 @@ public static class NodeFolder
         public void Complete()
         {
             File.Copy(from.SignedBoundsFile, System.IO.Path.Combine(path, "bounds.signed"));
-            // It is empty, if it is there: that was looked at.
-            if (Directory.Exists(target)) Directory.Delete(target);
-            Directory.Move(path, target);
+            if (!Directory.Exists(target))
+            {
+                Directory.Move(path, target);
+                return;
+            }
+            // The configuration last: with it the folder is made.
+            foreach (var entry in Directory.GetFileSystemEntries(path).OrderBy(static e => System.IO.Path.GetFileName(e) == ConfigurationFile))
+            {
+                Directory.Move(entry, System.IO.Path.Combine(target, System.IO.Path.GetFileName(entry)));
+            }
+            Directory.Delete(path);
         }
 
         public void Dispose() => Clear();

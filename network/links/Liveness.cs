@@ -24,7 +24,7 @@ internal sealed class Liveness
 
     // A neighbour on a busy machine that was silent for long, and lived, may be so again.
     private static readonly TimeSpan GapHalfLife = TimeSpan.FromSeconds(60);
-    private const double GapFactor = 2;
+    private const double GapFactor = 3;
 
     private readonly Instant born;
     private TimeSpan longestGap;

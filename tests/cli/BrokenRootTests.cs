@@ -67,6 +67,21 @@ public sealed class BrokenRootTests : FlorctlTest
     }
 
     [Fact]
+    public void A_folder_that_is_there_and_empty_is_filled_and_not_replaced()
+    {
+        Run(0, "cluster", "init", "home");
+        // The mount point of a volume can only be filled; a mode of its own shows that it is the same folder.
+        const UnixFileMode Own = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute | UnixFileMode.GroupExecute;
+        Directory.CreateDirectory(At("home/nodes/b"), Own);
+        Directory.CreateDirectory(At("home/nodes/b/.making"));
+        Run(0, "node", "add", "b", "--dir", "home");
+        Assert.Equal(Own, File.GetUnixFileMode(At("home/nodes/b")));
+        Assert.Equal(
+            ["bounds.signed", "bundle.pem", "flor.yaml", "identities"],
+            Directory.GetFileSystemEntries(At("home/nodes/b")).Select(path => Path.GetFileName(path)!).Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
     public void Identities_are_issued_while_the_operators_own_is_away_and_bounds_are_not_signed()
     {
         Run(0, "cluster", "init", "home");

@@ -145,15 +145,15 @@ public class LinkTests
         var liveness = new Liveness(start);
         var now = start + TimeSpan.FromSeconds(6);
         liveness.OnAuthenticated(start + TimeSpan.FromSeconds(4.9));
-        liveness.OnAuthenticated(start + TimeSpan.FromSeconds(4.95));
-        for (var at = 5.0; at < 6; at += 0.05) liveness.OnAuthenticated(start + TimeSpan.FromSeconds(at));
+        liveness.OnAuthenticated(start + TimeSpan.FromSeconds(4.98));
+        for (var at = 5.0; at < 6; at += 0.03) liveness.OnAuthenticated(start + TimeSpan.FromSeconds(at));
         liveness.OnLossMeasured(0, now);
         Assert.Equal(LivenessTimes.Udp.LeastDetection, liveness.Detection);
         liveness.OnAuthenticated(now);
         liveness.OnAuthenticated(now += TimeSpan.FromMilliseconds(110));
-        Assert.Equal(220, liveness.Detection.TotalMilliseconds, 3);
+        Assert.Equal(330, liveness.Detection.TotalMilliseconds, 3);
         liveness.OnLossMeasured(0, now + TimeSpan.FromSeconds(30));
-        Assert.InRange(liveness.Detection.TotalMilliseconds, 140, 200);
+        Assert.InRange(liveness.Detection.TotalMilliseconds, 220, 250);
         liveness.OnLossMeasured(0, now + TimeSpan.FromSeconds(300));
         Assert.Equal(LivenessTimes.Udp.LeastDetection, liveness.Detection);
     }

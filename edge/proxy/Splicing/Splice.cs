@@ -32,6 +32,7 @@ internal static class Splice
         try
         {
             if (stream is IPromptStream prompt) prompt.ResumesReaderInTurn = true;
+            Limit(socket);
             // An abort by the peer must reach a socket that is neither read nor written at the moment.
             using (connection.Closed.UnsafeRegister(static fate => ((Fate)fate!).OnClosed(), fate))
             {
@@ -48,6 +49,9 @@ internal static class Splice
         }
     }
 
+    // Unless told, the system lets a program that does not read have up to 4 MB of the mesh's bytes in its socket.
+    private const int SendBufferBytes = 512 * 1024;
+
     private static ReadableSignal? SignalOf(Socket socket, IDuplexPipe stream)
     {
         if (stream is not IPromptStream { Loop: ThreadLoop { CanWatch: true } loop }) return null;
@@ -60,6 +64,18 @@ internal static class Splice
         {
             // The socket is gone already, or the system allows no more watches: reading it tells.
             return null;
+        }
+    }
+
+    private static void Limit(Socket socket)
+    {
+        try
+        {
+            socket.SendBufferSize = SendBufferBytes;
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException)
+        {
+            // The socket is gone already: reading it tells.
         }
     }
 
