@@ -10,12 +10,15 @@ namespace Florete.Runtime;
 [SupportedOSPlatform("linux")]
 internal static partial class LoopPriority
 {
-    // As network daemons that keep links alive use it; below the kernel's own threads.
-    private const int Niceness = -10;
+    // From 0 it is what network daemons that keep links alive use; a node that was started with nice stays as far behind others as it was meant to.
+    private const int Step = -10;
     private const int OfThread = 0;
 
     /// <summary>Raises the calling thread. On Linux niceness belongs to a thread (setpriority(2), "C library/kernel differences").</summary>
-    public static void Raise() => _ = setpriority(OfThread, 0, Niceness);
+    public static void Raise() => _ = setpriority(OfThread, 0, getpriority(OfThread, 0) + Step);
+
+    [LibraryImport("libc")]
+    private static partial int getpriority(int which, uint who);
 
     [LibraryImport("libc")]
     private static partial int setpriority(int which, uint who, int niceness);
