@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # Builds once, checks the formatting, runs the unit suites and then tests/e2e, one after another.
 # The last line is "N passed, N failed, N skipped"; the exit code is 0 only when none failed.
-# Of tests/e2e only what tests/e2e/proven.txt names runs, unless E2E=all: see docs/testing.md.
 # Words after it restrict the run to suites whose folder has one of these names: scripts/test.sh links e2e
 set -uo pipefail
 cd "$(dirname "$0")/.."
@@ -38,12 +37,8 @@ check() { # check NAME CMD...: one thing that passes or fails
 
 # suite FOLDER LIMIT: all tests of a project, counted from its report. A suite that dies or hangs counts as one failure more.
 suite() {
-  local filter=()
-  if [ "$1" = tests/e2e ] && [ "${E2E:-proven}" != all ]; then
-    filter=(--filter "$(sed 's/^/FullyQualifiedName~/' tests/e2e/proven.txt | paste -sd '|')")
-  fi
   local folder=$1 limit=$2 name=${1#tests/} from=$SECONDS code counters total executed ok bad trx
-  timeout --kill-after=30 "$limit" dotnet test "$folder" -c "$configuration" --no-build --nologo ${filter[@]+"${filter[@]}"} \
+  timeout --kill-after=30 "$limit" dotnet test "$folder" -c "$configuration" --no-build --nologo \
     --results-directory "$results" --logger "trx;LogFileName=$name.trx" --logger 'console;verbosity=quiet' >"$results/$name.log" 2>&1 </dev/null
   code=$?
   trx=$results/$name.trx
