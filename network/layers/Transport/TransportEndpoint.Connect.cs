@@ -26,31 +26,57 @@ internal sealed partial class TransportEndpoint
             Counters.Refused++;
             throw new PortalException(PortalError.Refused, refused.Refusal!);
         }
-        PortalException? failure = null;
-        foreach (var vertex in Candidates(target, options.Instance))
+        var candidates = instances.Order(target, Candidates(target, options.Instance), Loop.Now);
+        if (candidates.Length == 0)
         {
-            try
-            {
-                return await ConnectToAsync(new TransportKey(caller.Id, target, vertex, options.Class), caller, options.Mode, deadline, cancellationToken);
-            }
-            catch (PortalException e) when (e.Error == PortalError.TimedOut && Loop.Now >= deadline && Forwarding.QualityTo(vertex) is null)
-            {
-                // The path was lost while the answer was awaited: that is why there is none.
-                failure = NoCandidate(target, vertex);
-                break;
-            }
-            catch (PortalException e) when (e.Error is not (PortalError.Refused or PortalError.TargetFailed) && Loop.Now < deadline)
-            {
-                failure = e;
-            }
+            Counters.Failed++;
+            throw NoCandidate(target, options.Instance);
         }
-        Counters.Failed++;
-        throw failure ?? NoCandidate(target, options.Instance);
+        var race = new InstanceRace(
+            Loop,
+            async (vertex, token) =>
+            {
+                instances.Asked(target, vertex);
+                try
+                {
+                    var key = new TransportKey(caller.Id, target, vertex, options.Class);
+                    var connection = await ConnectToAsync(key, caller, options.Mode, deadline, token);
+                    instances.Answered(target, vertex);
+                    return connection;
+                }
+                finally
+                {
+                    instances.Settled(target, vertex, Loop.Now);
+                }
+            },
+            vertex => InstanceChoice.Patience(Forwarding.QualityTo(vertex)?.MetricMicroseconds ?? 0))
+        {
+            OnFailed = (vertex, reason) =>
+            {
+                // A refusal is about this caller, and says nothing of how the instance is.
+                if (reason?.Error != PortalError.Refused) instances.Failed(target, vertex, Loop.Now);
+            },
+        };
+        try
+        {
+            return await race.RunAsync(candidates, cancellationToken);
+        }
+        catch (PortalException e)
+        {
+            Counters.Failed++;
+            // The path was lost while the answer was awaited: that is why there is none.
+            if (e.Error == PortalError.TimedOut && Loop.Now >= deadline && candidates.All(v => Forwarding.QualityTo(v) is null)) throw NoCandidate(target, options.Instance);
+            throw;
+        }
     }
 
-    /// <summary>The vertex that a connection to the target would go to.</summary>
+    /// <summary>The nearest vertex that publishes the target.</summary>
     /// <exception cref="PortalException">There is none, or no way to it.</exception>
-    public SpiffeId Nearest(SpiffeId target) => Candidates(target, null).FirstOrDefault() ?? throw NoCandidate(target, null);
+    public SpiffeId Nearest(SpiffeId target)
+    {
+        var candidates = Candidates(target, null);
+        return candidates.Count > 0 ? candidates.MinBy(static i => i.PathMicroseconds).Vertex : throw NoCandidate(target, null);
+    }
 
     /// <summary>Connections of the same key that are in use, whichever generation they are.</summary>
     public IEnumerable<TransportConnection> OthersInUse(TransportConnection connection) => connection.Key is { } key
@@ -70,17 +96,22 @@ internal sealed partial class TransportEndpoint
         Share(key, elder.Held);
     }
 
-    private SpiffeId[] Candidates(SpiffeId target, SpiffeId? instance)
+    private List<Instance> Candidates(SpiffeId target, SpiffeId? instance)
     {
         var vertices = published.ContainsKey(target) ? directory.VerticesOf(target).Append(Forwarding.Self) : directory.VerticesOf(target);
-        return vertices.Distinct()
-            .Where(v => instance is null || v == instance)
-            .Where(v => Bounds.MayHost(v, target).IsAllowed)
-            .Select(v => (Vertex: v, Quality: Forwarding.QualityTo(v)))
-            .Where(static c => c.Quality is not null)
-            .OrderBy(static c => c.Quality!.Value.MetricMicroseconds)
-            .Select(static c => c.Vertex)
-            .ToArray();
+        var candidates = new List<Instance>();
+        foreach (var vertex in vertices.Distinct())
+        {
+            if ((instance is not null && vertex != instance) || !Bounds.MayHost(vertex, target).IsAllowed) continue;
+            if (Forwarding.QualityTo(vertex) is { } path) candidates.Add(new Instance(vertex, path.MetricMicroseconds, 0));
+        }
+        // Load is what we have there ourselves: it needs no report, and is never out of date.
+        for (var i = 0; candidates.Count > 1 && i < candidates.Count; i++)
+        {
+            var vertex = candidates[i].Vertex;
+            candidates[i] = candidates[i] with { Connections = connections.Where(c => c.Key is { } key && key.Instance == vertex && key.Target == target).Sum(static c => c.Users) };
+        }
+        return candidates;
     }
 
     private PortalException NoCandidate(SpiffeId target, SpiffeId? instance)

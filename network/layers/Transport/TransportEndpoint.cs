@@ -24,6 +24,7 @@ internal sealed partial class TransportEndpoint : ILocalReceiver, IDisposable
     private readonly HashSet<TransportConnection> connections = [];
     private readonly Dictionary<TransportConnection, SpiffeId> handshakes = [];
     private readonly IServiceDirectory directory;
+    private readonly InstanceChoice instances;
 
     public TransportEndpoint(
         TransportOptions options, EventLoop loop, PacketPool pool, ForwardingEngine forwarding, IServiceDirectory directory,
@@ -32,6 +33,7 @@ internal sealed partial class TransportEndpoint : ILocalReceiver, IDisposable
         options.Validate();
         (Options, Loop, Pool, Forwarding, this.directory, Verifier, Bounds) = (options, loop, pool, forwarding, directory, verifier, bounds);
         Log = new TransportLog(logger);
+        instances = new InstanceChoice(forwarding.Self);
         QuicOptions = new QuicOptions
         {
             Alpn = TransportOptions.Protocol,
