@@ -3,7 +3,7 @@ using Florete.Portals;
 namespace Florete.PortalSocket;
 
 /// <summary>An identity that is published through a portal socket. Disposing withdraws it; connections that are open go on.</summary>
-public sealed class PortalPublication : IAsyncDisposable
+public sealed class PortalPublication : IPortalPublication
 {
     private readonly PortalSocketClient client;
     private readonly FrameSocket frames;

@@ -6,11 +6,11 @@ using Florete.Portals;
 namespace Florete.PortalSocket;
 
 /// <summary>
-/// The portal as a program on a node has it: through its portal socket, as that socket's one identity, whose key stays in flor. The
-/// same operations as <see cref="IPortal"/>, without an identity to hold. Thread-safe.
+/// The portal as a program on a node has it: through its portal socket, as that socket's one identity, whose key stays in flor.
+/// Thread-safe.
 /// </summary>
 /// <param name="path">The socket, as in the node's configuration (<c>portals:</c>).</param>
-public sealed class PortalSocketClient(string path)
+public sealed class PortalSocketClient(string path) : IProgramPortal
 {
     private const string Ended = "Flor closed the portal socket: it stops, has ended, or its configuration changed; try again when it runs.";
 
@@ -23,9 +23,9 @@ public sealed class PortalSocketClient(string path)
 
     /// <summary>Connects to a name: <c>hello.rete</c>.</summary>
     /// <exception cref="PortalException">As <see cref="IPortal.ConnectAsync"/>; Unreachable also when flor does not run.</exception>
-    public async Task<PortalConnection> ConnectAsync(string name, ConnectOptions? options = null, CancellationToken cancellationToken = default)
+    public async Task<PortalConnection> ConnectAsync(string target, ConnectOptions? options = null, CancellationToken cancellationToken = default)
     {
-        var (frames, ends) = await AskAsync(PortalFrameWriter.Connect(name, options ?? ConnectOptions.Default), cancellationToken).ConfigureAwait(false);
+        var (frames, ends) = await AskAsync(PortalFrameWriter.Connect(target, options ?? ConnectOptions.Default), cancellationToken).ConfigureAwait(false);
         return Stream(frames, ends);
     }
 
@@ -39,6 +39,11 @@ public sealed class PortalSocketClient(string path)
         var (frames, _) = await AskAsync(PortalFrameWriter.Publish(), cancellationToken).ConfigureAwait(false);
         return new PortalPublication(this, frames, acceptor);
     }
+
+    async Task<IPortalPublication> IProgramPortal.PublishAsync(IAcceptor acceptor, CancellationToken cancellationToken) =>
+        await PublishAsync(acceptor, cancellationToken).ConfigureAwait(false);
+
+    public override string ToString() => path;
 
     /// <summary>What is published now, then, if <paramref name="watch"/>, every change until cancelled.</summary>
     /// <exception cref="PortalException">Flor does not run, or it stopped.</exception>

@@ -1,20 +1,27 @@
 namespace Florete.Portals;
 
 /// <summary>
-/// The stream of a connection as a <see cref="Stream"/>, for code that knows no pipes (HTTP clients, TLS). Owns the connection. Disposing
-/// it closes the connection in order.
+/// The stream of a connection as a <see cref="Stream"/>, for code that knows no pipes (HTTP clients, TLS). Owns the connection. Its errors
+/// are <see cref="IOException"/>, as such code expects, with the <see cref="PortalException"/> inside.
 /// </summary>
 public sealed class PortalStream : Stream
 {
     private readonly PortalConnection connection;
     private readonly Stream reader;
     private readonly Stream writer;
+    private readonly bool isAbortedByDispose;
 
+    /// <param name="connection">Owned from now on.</param>
+    /// <param name="isAbortedByDispose">
+    /// False: disposing closes the connection in order. True: at once, for a client that, when it disposes, wants nothing more and owes nothing; the
+    /// peer stops what it does for it.
+    /// </param>
     /// <exception cref="ArgumentException">The connection has no stream.</exception>
-    public PortalStream(PortalConnection connection)
+    public PortalStream(PortalConnection connection, bool isAbortedByDispose = false)
     {
         var pipe = connection.Stream ?? throw new ArgumentException("The connection carries no stream.", nameof(connection));
         this.connection = connection;
+        this.isAbortedByDispose = isAbortedByDispose;
         reader = pipe.Input.AsStream(leaveOpen: true);
         writer = pipe.Output.AsStream(leaveOpen: true);
     }
@@ -35,21 +42,59 @@ public sealed class PortalStream : Stream
         set => throw new NotSupportedException();
     }
 
-    public override int Read(byte[] buffer, int offset, int count) => reader.Read(buffer, offset, count);
+    public override int Read(byte[] buffer, int offset, int count)
+    {
+        try
+        {
+            return reader.Read(buffer, offset, count);
+        }
+        catch (PortalException e)
+        {
+            throw new IOException(e.Message, e);
+        }
+    }
 
-    public override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default) =>
-        reader.ReadAsync(buffer, cancellationToken);
+    public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
+    {
+        try
+        {
+            return await reader.ReadAsync(buffer, cancellationToken).ConfigureAwait(false);
+        }
+        catch (PortalException e)
+        {
+            throw new IOException(e.Message, e);
+        }
+    }
 
     public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
-        reader.ReadAsync(buffer, offset, count, cancellationToken);
+        ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
 
-    public override void Write(byte[] buffer, int offset, int count) => writer.Write(buffer, offset, count);
+    public override void Write(byte[] buffer, int offset, int count)
+    {
+        try
+        {
+            writer.Write(buffer, offset, count);
+        }
+        catch (PortalException e)
+        {
+            throw new IOException(e.Message, e);
+        }
+    }
 
-    public override ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default) =>
-        writer.WriteAsync(buffer, cancellationToken);
+    public override async ValueTask WriteAsync(ReadOnlyMemory<byte> buffer, CancellationToken cancellationToken = default)
+    {
+        try
+        {
+            await writer.WriteAsync(buffer, cancellationToken).ConfigureAwait(false);
+        }
+        catch (PortalException e)
+        {
+            throw new IOException(e.Message, e);
+        }
+    }
 
     public override Task WriteAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
-        writer.WriteAsync(buffer, offset, count, cancellationToken);
+        WriteAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
 
     public override void Flush()
     {
@@ -64,6 +109,7 @@ public sealed class PortalStream : Stream
 
     public override async ValueTask DisposeAsync()
     {
+        AbortIfWanted();
         await connection.DisposeAsync().ConfigureAwait(false);
         await base.DisposeAsync().ConfigureAwait(false);
     }
@@ -71,7 +117,17 @@ public sealed class PortalStream : Stream
     protected override void Dispose(bool disposing)
     {
         // Closing may wait for the network; whoever disposes synchronously does not wait for it.
-        if (disposing) _ = connection.DisposeAsync().AsTask();
+        if (disposing)
+        {
+            AbortIfWanted();
+            _ = connection.DisposeAsync().AsTask();
+        }
         base.Dispose(disposing);
+    }
+
+    private void AbortIfWanted()
+    {
+        if (isAbortedByDispose && !connection.Closed.IsCancellationRequested)
+            connection.Abort(new PortalException(PortalError.Closed, $"{connection.Local} needs the connection no more."));
     }
 }

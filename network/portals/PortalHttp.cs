@@ -1,0 +1,37 @@
+using Florete.Identities;
+
+namespace Florete.Portals;
+
+/// <summary>HTTP to identities: <c>new HttpClient(PortalHttp.CreateHandler(portal)).GetStringAsync("http://hello.rete/")</c>.</summary>
+public static class PortalHttp
+{
+    // Instances come and go, and a new connection is placed where there is room: a pooled one is not kept for ever. It costs one round trip.
+    private static readonly TimeSpan PooledLifetime = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan PooledIdle = TimeSpan.FromSeconds(30);
+
+    /// <summary>
+    /// A handler whose connections go through the portal, as its identity. The host of a request is a name of the mesh; ports mean nothing. The
+    /// way is encrypted and both ends are proved, so the scheme is <c>http</c>; HTTP/2 needs <c>HttpVersionPolicy.RequestVersionExact</c>. What a
+    /// portal refuses is an <see cref="HttpRequestException"/> with its reason; the <see cref="PortalException"/> is inside. The caller may change
+    /// every setting before the first request.
+    /// </summary>
+    /// <param name="portal">Of the calling identity.</param>
+    /// <param name="trafficClass">QoS class of the connections.</param>
+    public static SocketsHttpHandler CreateHandler(IProgramPortal portal, TrafficClass trafficClass = TrafficClass.Bulk)
+    {
+        var options = new ConnectOptions(Class: trafficClass);
+        return new SocketsHttpHandler
+        {
+            ConnectCallback = async (context, cancellationToken) => new PortalStream(
+                await portal.ConnectAsync(context.DnsEndPoint.Host, options, cancellationToken).ConfigureAwait(false), isAbortedByDispose: true),
+            // The machine's proxy knows no names of the mesh.
+            UseProxy = false,
+            PooledConnectionLifetime = PooledLifetime,
+            PooledConnectionIdleTimeout = PooledIdle,
+            EnableMultipleHttp2Connections = true,
+        };
+    }
+
+    /// <summary>The same in the process of a vertex, for an identity that it holds.</summary>
+    public static SocketsHttpHandler CreateHandler(IPortal portal, HeldIdentity caller) => CreateHandler(portal.As(caller));
+}
