@@ -5,6 +5,7 @@ using System.Globalization;
 using Florete.Identities;
 using Florete.Layers;
 using Florete.Runtime;
+using Florete.Simulation;
 using Microsoft.Extensions.Logging.Abstractions;
 using Directory = Florete.Layers.Directory;
 
@@ -133,19 +134,4 @@ internal sealed class LoadedCache(DirectorySnapshot snapshot) : IDirectoryCache
     public void SaveSnapshot(DirectorySnapshot snapshot)
     {
     }
-}
-
-internal sealed class OpenBounds : IBounds
-{
-    public event Action? Changed
-    {
-        add { }
-        remove { }
-    }
-
-    public Verdict MayLink(SpiffeId vertex, SpiffeId neighbour) => Verdict.Allowed;
-
-    public Verdict MayConnect(SpiffeId caller, SpiffeId target) => Verdict.Allowed;
-
-    public Verdict MayHost(SpiffeId vertex, SpiffeId identity) => Verdict.Allowed;
 }

@@ -7,6 +7,7 @@ using System.Net;
 using Florete.Identities;
 using Florete.Links;
 using Florete.Links.Bench;
+using Florete.Simulation;
 
 const string Heading = "SDU bytes  Gbit/s  CPU s/GB  lost %  ";
 switch (args)

@@ -132,18 +132,3 @@ internal sealed class CountingSink : IDatagramSink, ITurnEnd
     {
     }
 }
-
-internal sealed class OpenBounds : IBounds
-{
-    public event Action? Changed
-    {
-        add { }
-        remove { }
-    }
-
-    public Verdict MayLink(SpiffeId vertex, SpiffeId neighbour) => Verdict.Allowed;
-
-    public Verdict MayConnect(SpiffeId caller, SpiffeId target) => Verdict.Allowed;
-
-    public Verdict MayHost(SpiffeId vertex, SpiffeId identity) => Verdict.Allowed;
-}

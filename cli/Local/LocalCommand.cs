@@ -29,7 +29,7 @@ internal static class LocalCommand
         up.SetAction(async (parsed, cancellationToken) =>
         {
             var plan = new LocalPlan(parsed.GetValue(nodes), parsed.GetValue(topology), parsed.GetValue(basePort), parsed.GetValue(proxyPort)).Validated();
-            using var cluster = new LocalCluster(Path.GetFullPath(parsed.GetValue(folder)!), plan, FindFlor(parsed.GetValue(flor)));
+            using var cluster = new LocalCluster(Path.GetFullPath(parsed.GetValue(folder)!), plan, FlorProgram.Find(parsed.GetValue(flor)));
             await cluster.RunAsync(cancellationToken);
             return 0;
         });
@@ -82,21 +82,5 @@ internal static class LocalCommand
             return 0;
         });
         return sample;
-    }
-
-    // Beside florctl when installed; artifacts/bin/<project>/<configuration>/ when built here.
-    private static string FindFlor(string? told)
-    {
-        if (told is not null)
-        {
-            return File.Exists(told) ? Path.GetFullPath(told) : throw new CliException($"{told}: there is no such program.", "Name the flor program with --flor.");
-        }
-        var own = new DirectoryInfo(AppContext.BaseDirectory.TrimEnd(Path.DirectorySeparatorChar));
-        var built = own.Parent?.Parent is { Exists: true } projects
-            ? projects.GetDirectories().Select(project => Path.Combine(project.FullName, own.Name))
-            : [];
-        var installed = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries);
-        return built.Prepend(own.FullName).Concat(installed).Select(place => Path.Combine(place, "flor")).FirstOrDefault(File.Exists)
-            ?? throw new CliException("The flor program is not found.", "Build it with 'make build', or name it with --flor.");
     }
 }

@@ -76,7 +76,7 @@ internal sealed class Liveness
     public void OnAuthenticated(Instant now)
     {
         var gap = now - lastHeard;
-        // Gaps of the ordinary interval say nothing: double of them is below the least detection time. Nor do those of youth.
+        // Gaps of the ordinary interval say nothing: three of them (GapFactor) make no more than the least detection time. Nor do those of youth.
         if (gap > longestGap && now - born >= Youth) longestGap = gap;
         lastHeard = lastAuthenticated = now;
     }

@@ -65,7 +65,7 @@ public sealed partial class UdpLinkPortal
         public async Task<UdpLink> WaitAsync(CancellationToken cancellationToken)
         {
             // The dial has its own deadline.
-            var waiter = new LoopPromise<UdpLink>(portal.port.Loop).Within(Instant.Never, () => last, cancellationToken);
+            var waiter = new LoopPromise<UdpLink>(portal.port.Loop).CancelledBy(cancellationToken);
             waiters.Add(waiter);
             try
             {

@@ -30,6 +30,12 @@ public sealed class LoopPromise<T>
     {
         timer = loop.CreateTimer(() => Fail(late()));
         timer.Set(deadline);
+        return CancelledBy(cancellationToken);
+    }
+
+    /// <summary>Fails the promise when the token is cancelled, unless it is set before.</summary>
+    public LoopPromise<T> CancelledBy(CancellationToken cancellationToken)
+    {
         cancellation = cancellationToken.UnsafeRegister(
             static (state, token) => ((LoopPromise<T>)state!).Fail(new OperationCanceledException(token)), this);
         return this;

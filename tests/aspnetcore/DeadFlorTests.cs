@@ -20,7 +20,12 @@ public class DeadFlorTests
             builder.WebHost.UsePortal(node.Hello);
             await using var application = builder.Build();
             application.MapGet("/", static () => "here");
-            application.MapGet("/never", static (HttpContext context) => Task.Delay(Timeout.Infinite, context.RequestAborted));
+            var entered = new SemaphoreSlim(0);
+            application.MapGet("/never", (HttpContext context) =>
+            {
+                entered.Release();
+                return Task.Delay(Timeout.Infinite, context.RequestAborted);
+            });
             await application.StartAsync().WaitAsync(Prompt);
             using var http = new HttpClient(PortalHttp.CreateHandler(node.Alice));
             var absent = await Assert.ThrowsAsync<HttpRequestException>(() => http.GetStringAsync("http://hello.rete/"));
@@ -30,7 +35,7 @@ public class DeadFlorTests
                 node.StartFlor();
                 await Eventually.TrueAsync(async () => await http.GetStringAsync("http://hello.rete/") == "here");
                 var waiting = http.GetStringAsync("http://hello.rete/never");
-                await Task.WhenAny(waiting, Task.Delay(200));
+                Assert.True(await entered.WaitAsync(Prompt));
                 Assert.False(waiting.IsCompleted);
                 node.KillFlor();
                 await Assert.ThrowsAsync<HttpRequestException>(() => waiting.WaitAsync(Prompt));

@@ -70,6 +70,26 @@ public class LoopTests
     }
 
     [Fact]
+    public async Task A_promise_ends_with_its_token_unless_it_is_set_before()
+    {
+        var clock = new VirtualClock();
+        var loop = new VirtualLoop(clock);
+        using var source = new CancellationTokenSource();
+        var answered = new LoopPromise<int>(loop).CancelledBy(source.Token);
+        var waiting = new LoopPromise<int>(loop).CancelledBy(source.Token);
+        answered.Set(1);
+        clock.Run(TimeSpan.FromDays(1));
+        Assert.False(waiting.Task.IsCompleted);
+        await source.CancelAsync();
+        clock.Run(TimeSpan.Zero);
+        Assert.Equal(1, await answered.Task);
+        Assert.Equal(source.Token, (await Assert.ThrowsAsync<OperationCanceledException>(() => waiting.Task)).CancellationToken);
+        var late = new LoopPromise<int>(loop).CancelledBy(source.Token);
+        clock.Run(TimeSpan.Zero);
+        Assert.True(late.Task.IsFaulted);
+    }
+
+    [Fact]
     public void Packet_buffers_grow_at_both_ends_and_return_once()
     {
         var pool = new PacketPool();

@@ -98,7 +98,7 @@ internal sealed class OamEndpoint(ForwardingEngine engine, EventLoop loop, Packe
                 var code = sent == SendResult.TooLarge ? UnreachableCode.TooLarge : UnreachableCode.NoRoute;
                 return new TraceHop(timeToLive, ProbeOutcome.Unreachable, engine.Self, TimeSpan.Zero, code);
             }
-            return await probe.Answer.Within(Instant.Never, static () => new TimeoutException(), cancellationToken).Task;
+            return await probe.Answer.CancelledBy(cancellationToken).Task;
         }
         finally
         {

@@ -4,6 +4,7 @@ using Florete.Identities;
 using Florete.Links;
 using Florete.Portals;
 using Florete.Runtime;
+using Florete.Simulation;
 
 namespace Florete.EndToEnd.Tests.Harness;
 
@@ -176,7 +177,7 @@ public sealed class HostileMember : IDatagramSink, IAsyncDisposable
         var socket = node.Network.Enter(() => UdpLinkPortal.OpenSocket(loop, new IPEndPoint(IPAddress.Any, Harness.Cluster.Port)));
         portal = new UdpLinkPortal(
             loop, pool, socket, new UdpLinkOptions { Neighbours = [new UdpNeighbour(neighbour, [address])] },
-            new LinkTrust(Cluster.ClusterIdentity, new PeerVerifier(Cluster), new NoBounds()));
+            new LinkTrust(Cluster.ClusterIdentity, new PeerVerifier(Cluster), new OpenBounds()));
     }
 
     private async Task KeepLinkedAsync(SpiffeId neighbour)

@@ -3,6 +3,7 @@ using Florete.Identities;
 using Florete.Links;
 using Florete.Portals;
 using Florete.Runtime;
+using Florete.Simulation;
 
 namespace Florete.EndToEnd.Tests.Harness;
 
@@ -31,7 +32,7 @@ public static class Impostor
         await using var portal = new UdpLinkPortal(
             loop, new PacketPool(), socket,
             new UdpLinkOptions { Neighbours = [new UdpNeighbour(target, [IPEndPoint.Parse(address)])] },
-            new LinkTrust(bundle.ClusterIdentity, new PeerVerifier(bundle), new NoBounds()));
+            new LinkTrust(bundle.ClusterIdentity, new PeerVerifier(bundle), new OpenBounds()));
         using var limit = new CancellationTokenSource(Patience);
         try
         {

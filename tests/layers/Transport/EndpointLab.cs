@@ -1,6 +1,7 @@
 using Florete.Identities;
 using Florete.Portals;
 using Florete.Runtime;
+using Florete.Simulation;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Florete.Layers.Tests.Transport;
@@ -42,10 +43,7 @@ internal sealed class EndpointLab : IDisposable
     public T Run<T>(int vertex, Func<Task<T>> program, int seconds = 30)
     {
         var task = Layer[vertex].Loop.RunAsync(program);
-        for (var step = 0; step < seconds * 200 && !task.IsCompleted; step++)
-        {
-            if (!Clock.RunUntil(() => task.IsCompleted, TimeSpan.FromMilliseconds(5))) Thread.Sleep(1);
-        }
+        Clock.RunUntil(() => task.IsCompleted, TimeSpan.FromSeconds(seconds));
         Assert.True(task.IsCompleted, "Not done in time.");
         return task.GetAwaiter().GetResult();
     }

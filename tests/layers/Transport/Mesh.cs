@@ -135,23 +135,3 @@ internal sealed class Member
         }
     }
 }
-
-internal sealed class OpenBounds : IBounds
-{
-    public event Action? Changed;
-
-    public Func<SpiffeId, SpiffeId, bool> Connects { get; set; } = static (_, _) => true;
-
-    public void Narrow(Func<SpiffeId, SpiffeId, bool> connects)
-    {
-        Connects = connects;
-        Changed?.Invoke();
-    }
-
-    public Verdict MayLink(SpiffeId vertex, SpiffeId neighbour) => Verdict.Allowed;
-
-    public Verdict MayConnect(SpiffeId caller, SpiffeId target) =>
-        Connects(caller, target) ? Verdict.Allowed : Verdict.Refused($"no rule lets {caller} connect to {target}");
-
-    public Verdict MayHost(SpiffeId vertex, SpiffeId identity) => Verdict.Allowed;
-}

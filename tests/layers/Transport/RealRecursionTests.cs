@@ -3,6 +3,7 @@ using Florete.Identities;
 using Florete.Links;
 using Florete.Portals;
 using Florete.Runtime;
+using Florete.Simulation;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Florete.Layers.Tests.Transport;
