@@ -4,8 +4,7 @@ namespace Florete.Portals;
 
 /// <summary>
 /// Offered by streams whose bytes arrive and leave in the turns of a loop (<see cref="PortalConnection.Stream"/> implements it then). Each change
-/// of thread costs some 50 µs on a machine that has gone to sleep, so a user that never blocks may do without: read small pieces where they arrive,
-/// and write from within turns.
+/// of thread costs some 50 µs on a machine that has gone to sleep, and a tenth of the CPU of a bulk transfer; a user that never blocks may do without.
 /// </summary>
 public interface IPromptStream
 {
@@ -13,8 +12,8 @@ public interface IPromptStream
     EventLoop Loop { get; }
 
     /// <summary>
-    /// True: a waiting reader goes on inside the turn when little has arrived, up to 16 KB; with more, on another thread as ever. Only for
-    /// readers that never block, and are done in microseconds: everything of the vertex waits for them.
+    /// True: who waits to read, or to flush, goes on inside a turn. Only for users that never block, and are done in some ten microseconds: everything
+    /// of the vertex waits for them. Set it before the first read and the first write.
     /// </summary>
-    bool ResumesReaderInTurn { get; set; }
+    bool ResumesInTurn { get; set; }
 }

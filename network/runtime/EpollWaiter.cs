@@ -9,14 +9,14 @@ internal sealed unsafe partial class EpollWaiter : IWaiter
 {
     private const int EventFdNonBlock = 0x800, EventFdCloexec = 0x80000, EpollCloexec = 0x80000;
     private const int Add = 1, Delete = 2, Modify = 3;
-    private const uint In = 1, PeerHungUp = 0x2000, OneShot = 1u << 30;
+    private const uint In = 1, Out = 4, Error = 8, HungUp = 0x10, PeerHungUp = 0x2000, OneShot = 1u << 30;
     private const int MaxEvents = 64;
     private const int Interrupted = 4;
 
     private readonly int epoll = Check(epoll_create1(EpollCloexec));
     private readonly int wake = Check(eventfd(0, EventFdNonBlock | EventFdCloexec));
     // Without a lock: the loop looks things up while other threads come and go.
-    private readonly ConcurrentDictionary<int, Action> watched = new();
+    private readonly ConcurrentDictionary<int, Action<bool, bool>> watched = new();
 
     // struct epoll_event is packed to 12 bytes on x64 and padded to 16 elsewhere (bits/epoll.h).
     private static readonly int EventBytes = RuntimeInformation.ProcessArchitecture == Architecture.X64 ? 12 : 16;
@@ -27,19 +27,20 @@ internal sealed unsafe partial class EpollWaiter : IWaiter
 
     public IDisposable Watch(int descriptor, Action onReadable)
     {
-        watched[descriptor] = onReadable;
+        watched[descriptor] = (_, _) => onReadable();
         Control(Add, descriptor, In);
         return new Registration(this, descriptor);
     }
 
-    /// <summary>Watches a descriptor that is reported once for each <see cref="Demand"/>.</summary>
-    public void WatchOnDemand(int descriptor, Action onReadable)
+    /// <summary>Watches a descriptor that is reported once for each <see cref="Demand"/>: whether it is readable, whether it is writable.</summary>
+    public void WatchOnDemand(int descriptor, Action<bool, bool> onReady)
     {
-        watched[descriptor] = onReadable;
+        watched[descriptor] = onReady;
         Control(Add, descriptor, OneShot);
     }
 
-    public void Demand(int descriptor) => Control(Modify, descriptor, In | PeerHungUp | OneShot);
+    public void Demand(int descriptor, bool readable, bool writable) =>
+        Control(Modify, descriptor, (readable ? In | PeerHungUp : 0) | (writable ? Out : 0) | OneShot);
 
     public void Forget(int descriptor)
     {
@@ -80,7 +81,11 @@ internal sealed unsafe partial class EpollWaiter : IWaiter
                 _ = read(wake, &count, sizeof(ulong));
                 continue;
             }
-            if (watched.TryGetValue(descriptor, out var onReadable)) loop.Dispatch(onReadable);
+            if (!watched.TryGetValue(descriptor, out var onReady)) continue;
+            var what = BitConverter.ToUInt32(events, i * EventBytes);
+            // Reading and writing tell what has ended, and how.
+            var hasEnded = (what & (Error | HungUp)) != 0;
+            loop.Dispatch(onReady, hasEnded || (what & (In | PeerHungUp)) != 0, hasEnded || (what & Out) != 0);
         }
     }
 

@@ -149,11 +149,15 @@ public abstract class EventLoop : PipeScheduler
         {
             callback(state);
         }
-        catch (Exception e) when (Faulted is { } faulted)
+        catch (Exception e) when (HasFaultHandler)
         {
-            faulted(e);
+            Fault(e);
         }
     }
+
+    private protected bool HasFaultHandler => Faulted is not null;
+
+    private protected void Fault(Exception e) => Faulted!(e);
 
     private sealed class LoopContext(EventLoop loop) : SynchronizationContext
     {

@@ -35,8 +35,12 @@ public sealed class ThreadLoop : EventLoop, IAsyncDisposable
         ? epoll.Watch(descriptor, onReadable)
         : throw new PlatformNotSupportedException("Watching descriptors needs Linux.");
 
-    /// <summary>For a descriptor that is read by whoever waits for it, in turns of this loop. Null where that does not work.</summary>
-    public ReadableSignal? SignalOf(int descriptor) => waiter is EpollWaiter epoll ? new ReadableSignal(epoll, descriptor) : null;
+    /// <summary>For a socket that is read and written without blocking, in turns of this loop.</summary>
+    /// <exception cref="PlatformNotSupportedException">Not on Linux.</exception>
+    /// <exception cref="System.ComponentModel.Win32Exception">The descriptor is closed, or the system allows no more watches.</exception>
+    public SocketSignals SignalsOf(int descriptor) => waiter is EpollWaiter epoll
+        ? new SocketSignals(epoll, descriptor)
+        : throw new PlatformNotSupportedException("Watching descriptors needs Linux.");
 
     /// <summary>Ends the thread after its turn; work posted later does not run.</summary>
     public async ValueTask DisposeAsync()
@@ -86,7 +90,17 @@ public sealed class ThreadLoop : EventLoop, IAsyncDisposable
         }
     }
 
-    internal void Dispatch(Action onReadable) => Guard(static a => ((Action)a!)(), onReadable);
+    internal void Dispatch(Action<bool, bool> onReady, bool isReadable, bool isWritable)
+    {
+        try
+        {
+            onReady(isReadable, isWritable);
+        }
+        catch (Exception e) when (HasFaultHandler)
+        {
+            Fault(e);
+        }
+    }
 }
 
 /// <summary>How a loop thread sleeps and is woken.</summary>

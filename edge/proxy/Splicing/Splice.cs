@@ -2,7 +2,6 @@ using System.Buffers;
 using System.IO.Pipelines;
 using System.Net.Sockets;
 using Florete.Portals;
-using Florete.Runtime;
 
 namespace Florete.Proxy.Splicing;
 
@@ -16,9 +15,6 @@ internal static class Splice
     // Smaller pieces of writer memory are not worth a system call.
     private const int LeastReceiveBytes = 4096;
 
-    // Up to this a piece is moved in a turn of the connection's loop, without a change of thread; a socket that has more is read by the pool.
-    private const int PromptBytes = 16 * 1024;
-
     /// <summary>Joins the two; never throws.</summary>
     /// <param name="socket">Connected; Unix or TCP.</param>
     /// <param name="connection">Has a stream.</param>
@@ -27,72 +23,38 @@ internal static class Splice
     public static async Task RunAsync(Socket socket, PortalConnection connection, ReadOnlyMemory<byte> received, EdgeBytes bytes)
     {
         var stream = connection.Stream!;
-        using var readable = SignalOf(socket, stream);
-        var fate = new Fate(socket, connection, readable);
+        SplicedSocket local;
         try
         {
-            if (stream is IPromptStream prompt) prompt.ResumesReaderInTurn = true;
-            Limit(socket);
+            local = SplicedSocket.Over(socket, stream);
+        }
+        catch (Exception e) when (e is SocketException or ObjectDisposedException or System.ComponentModel.Win32Exception)
+        {
+            connection.Abort(new PortalException(PortalError.Closed, $"The local program closed its connection: {e.Message}", e));
+            socket.Dispose();
+            await connection.DisposeAsync().ConfigureAwait(false);
+            return;
+        }
+        var fate = new Fate(local, connection);
+        try
+        {
             // An abort by the peer must reach a socket that is neither read nor written at the moment.
             using (connection.Closed.UnsafeRegister(static fate => ((Fate)fate!).OnClosed(), fate))
             {
                 await Task.WhenAll(
-                    SocketToStreamAsync(socket, readable, stream.Output, received, fate, bytes),
-                    StreamToSocketAsync(stream.Input, socket, fate, bytes)).ConfigureAwait(false);
+                    SocketToStreamAsync(local, stream.Output, received, fate, bytes),
+                    StreamToSocketAsync(stream.Input, local, fate, bytes)).ConfigureAwait(false);
             }
         }
         finally
         {
-            readable?.Dispose();
-            socket.Dispose();
+            local.Dispose();
             await connection.DisposeAsync().ConfigureAwait(false);
         }
     }
 
-    // Unless told, the system lets a program that does not read have up to 4 MB of the mesh's bytes in its socket.
-    private const int SendBufferBytes = 512 * 1024;
-
-    private static ReadableSignal? SignalOf(Socket socket, IDuplexPipe stream)
-    {
-        if (stream is not IPromptStream { Loop: ThreadLoop { CanWatch: true } loop }) return null;
-        try
-        {
-            socket.Blocking = false;
-            return loop.SignalOf((int)socket.SafeHandle.DangerousGetHandle());
-        }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException or System.ComponentModel.Win32Exception)
-        {
-            // The socket is gone already, or the system allows no more watches: reading it tells.
-            return null;
-        }
-    }
-
-    private static void Limit(Socket socket)
-    {
-        try
-        {
-            socket.SendBufferSize = SendBufferBytes;
-        }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException)
-        {
-            // The socket is gone already: reading it tells.
-        }
-    }
-
-    // What is there now, at most PromptBytes; -1: nothing.
-    private static int ReceiveNow(Socket socket, PipeWriter writer)
-    {
-        var count = socket.Receive(writer.GetSpan(PromptBytes)[..PromptBytes], SocketFlags.None, out var error);
-        return error switch
-        {
-            SocketError.Success => count,
-            SocketError.WouldBlock => -1,
-            _ => throw new SocketException((int)error),
-        };
-    }
-
     private static async Task SocketToStreamAsync(
-        Socket socket, ReadableSignal? readable, PipeWriter writer, ReadOnlyMemory<byte> received, Fate fate, EdgeBytes bytes)
+        SplicedSocket socket, PipeWriter writer, ReadOnlyMemory<byte> received, Fate fate, EdgeBytes bytes)
     {
         try
         {
@@ -107,28 +69,10 @@ internal static class Splice
                     return;
                 }
             }
-            var isBulk = readable is null;
             while (true)
             {
-                int count;
-                // Both wait without holding memory: an idle connection costs none.
-                if (isBulk)
-                {
-                    await socket.ReceiveAsync(Memory<byte>.Empty, SocketFlags.None).ConfigureAwait(false);
-                    count = await socket.ReceiveAsync(writer.GetMemory(LeastReceiveBytes), SocketFlags.None).ConfigureAwait(false);
-                    isBulk = readable is null || count > PromptBytes;
-                }
-                else
-                {
-                    await readable!.WaitAsync().ConfigureAwait(false);
-                    count = ReceiveNow(socket, writer);
-                    if (count == PromptBytes)
-                    {
-                        // There is more: out of the turn.
-                        isBulk = true;
-                        await Task.CompletedTask.ConfigureAwait(ConfigureAwaitOptions.ForceYielding);
-                    }
-                }
+                await socket.ReadableAsync().ConfigureAwait(false);
+                var count = socket.Receive(writer.GetSpan(LeastReceiveBytes));
                 if (count == 0) break;
                 if (count > 0) bytes.In(count);
                 writer.Advance(Math.Max(count, 0));
@@ -148,16 +92,15 @@ internal static class Splice
 
     // The peer reads no more but may go on sending (a server that answers before it has read all). Closing now would reset the local
     // program and take the answer from it, so what it still sends is dropped until the other direction has ended.
-    private static async Task DiscardAsync(Socket socket, PipeWriter writer, Fate fate)
+    private static async Task DiscardAsync(SplicedSocket socket, PipeWriter writer, Fate fate)
     {
         await writer.CompleteAsync().ConfigureAwait(false);
         if (!fate.BeginDiscarding()) return;
         var bin = ArrayPool<byte>.Shared.Rent(LeastReceiveBytes);
         try
         {
-            while (await socket.ReceiveAsync(bin, SocketFlags.None).ConfigureAwait(false) > 0)
-            {
-            }
+            do await socket.ReadableAsync().ConfigureAwait(false);
+            while (socket.Receive(bin) != 0);
         }
         finally
         {
@@ -165,9 +108,8 @@ internal static class Splice
         }
     }
 
-    private static async Task StreamToSocketAsync(PipeReader reader, Socket socket, Fate fate, EdgeBytes bytes)
+    private static async Task StreamToSocketAsync(PipeReader reader, SplicedSocket socket, Fate fate, EdgeBytes bytes)
     {
-        using var sender = new SocketSender(socket);
         try
         {
             while (true)
@@ -176,7 +118,7 @@ internal static class Splice
                 var buffer = result.Buffer;
                 if (!buffer.IsEmpty)
                 {
-                    await sender.SendAsync(buffer).ConfigureAwait(false);
+                    await socket.SendAsync(buffer).ConfigureAwait(false);
                     bytes.Out(buffer.Length);
                 }
                 reader.AdvanceTo(buffer.End);
@@ -198,11 +140,12 @@ internal static class Splice
     }
 
     /// <summary>How the pair ends when it does not end in order: once, for both.</summary>
-    private sealed class Fate(Socket socket, PortalConnection connection, ReadableSignal? readable)
+    private sealed class Fate(SplicedSocket local, PortalConnection connection)
     {
+        private readonly Socket socket = local.Socket;
         private readonly Lock gate = new();
         // A Unix socket that is closed whole looks cut off to its program, which knows no reset; so it is the program that ends it.
-        private readonly bool mayOutlast = socket.AddressFamily == AddressFamily.Unix;
+        private readonly bool mayOutlast = local.Socket.AddressFamily == AddressFamily.Unix;
         private bool isDiscarding;
         private bool hasEndedSending;
         private int failed;
@@ -261,9 +204,7 @@ internal static class Splice
             {
                 // Already closed.
             }
-            // Before the descriptor is somebody else's.
-            readable?.Dispose();
-            socket.Close();
+            local.Dispose();
         }
     }
 }

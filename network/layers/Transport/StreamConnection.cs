@@ -44,8 +44,7 @@ internal sealed class StreamConnection : PortalConnection, IDuplexPipe, IPromptS
         pump = Pump;
         giveCredit = GiveCredit;
         input = new StreamInput(endpoint.Loop.UserScheduler, OnConsumed, _ => InTurn(OnReaderGone));
-        output = new StreamOutput(
-            endpoint.Chunks, endpoint.Loop.UserScheduler != endpoint.Loop, endpoint.Options.SendLimitBytes, () => InTurn(pump));
+        output = new StreamOutput(endpoint.Loop, endpoint.Chunks, endpoint.Options.SendLimitBytes, () => InTurn(pump));
     }
 
     /// <summary>Asks for a connection on a new stream; <paramref name="promise"/> is kept when the target has answered.</summary>
@@ -82,10 +81,10 @@ internal sealed class StreamConnection : PortalConnection, IDuplexPipe, IPromptS
 
     EventLoop IPromptStream.Loop => transport.Endpoint.Loop;
 
-    bool IPromptStream.ResumesReaderInTurn
+    bool IPromptStream.ResumesInTurn
     {
-        get => input.ResumesReaderInTurn;
-        set => input.ResumesReaderInTurn = value;
+        get => input.ResumesInTurn;
+        set => input.ResumesInTurn = output.ResumesInTurn = value;
     }
 
     PipeReader IDuplexPipe.Input => input;

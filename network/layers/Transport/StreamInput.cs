@@ -12,15 +12,11 @@ internal sealed class StreamInput : PipeReader
     // A large packet fills about half of a segment; the user sends whole segments to its socket in one call.
     private const int SegmentBytes = 32 * 1024;
 
-    // A copy to a socket in some 10 µs; more would hold up the turn.
-    private const int PromptBytes = 16 * 1024;
-
     private readonly Pipe pipe;
     private readonly ReaderScheduler scheduler;
     private readonly Action<long> onConsumed;
     private readonly Action<Exception?> onReaderCompleted;
     private ReadOnlySequence<byte> lastRead;
-    private long unflushedBytes;
     private bool isWriterCompleted;
     private int isReaderCompleted;
 
@@ -36,23 +32,21 @@ internal sealed class StreamInput : PipeReader
         this.onReaderCompleted = onReaderCompleted;
     }
 
-    /// <summary>See <see cref="Portals.IPromptStream.ResumesReaderInTurn"/>.</summary>
-    public bool ResumesReaderInTurn { get; set; }
+    /// <summary>See <see cref="Portals.IPromptStream.ResumesInTurn"/>.</summary>
+    public bool ResumesInTurn { get; set; }
 
     /// <summary>Copies arrived bytes; visible to the reader after <see cref="Flush"/>. In turns only.</summary>
     public void Write(ReadOnlySpan<byte> data)
     {
         if (isWriterCompleted) return;
         pipe.Writer.Write(data);
-        unflushedBytes += data.Length;
     }
 
     /// <summary>Shows what was written to the reader; once per turn, so that it wakes once for many packets.</summary>
     public void Flush()
     {
         if (isWriterCompleted) return;
-        scheduler.IsInTurn = ResumesReaderInTurn && unflushedBytes <= PromptBytes;
-        unflushedBytes = 0;
+        scheduler.IsInTurn = ResumesInTurn;
         // Completes at once: the pipe has no threshold of its own, the flow-control window is its bound.
         var flush = pipe.Writer.FlushAsync();
         System.Diagnostics.Debug.Assert(flush.IsCompleted, "the pipe has no threshold");

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.IO.Pipelines;
 using System.Threading.Tasks.Sources;
 using Florete.Quic;
+using Florete.Runtime;
 
 namespace Florete.Layers;
 
@@ -18,6 +19,7 @@ internal sealed class StreamOutput : PipeWriter, IValueTaskSource<FlushResult>
     // Below this a fresh chunk is better for the writer than the rest of the old one: sockets are read in large pieces.
     private const int UsefulBytes = 8 * 1024;
 
+    private readonly EventLoop loop;
     private readonly SendChunkPool chunks;
     private readonly Action onFlushed;
     private readonly ConcurrentQueue<Piece> flushed = new();
@@ -38,17 +40,20 @@ internal sealed class StreamOutput : PipeWriter, IValueTaskSource<FlushResult>
     private volatile bool isWriterCompleted;
     private volatile bool isReaderCompleted;
 
+    /// <param name="loop">Which sends, and tells what was acknowledged.</param>
     /// <param name="chunks">Where memory comes from.</param>
-    /// <param name="runContinuationsAsynchronously">False only in virtual time.</param>
     /// <param name="limitBytes">Unacknowledged bytes above which a flush waits.</param>
     /// <param name="onFlushed">Told, on the writer's thread, that <see cref="TryTake"/> has something or the writer has completed.</param>
-    public StreamOutput(SendChunkPool chunks, bool runContinuationsAsynchronously, long limitBytes, Action onFlushed)
+    public StreamOutput(EventLoop loop, SendChunkPool chunks, long limitBytes, Action onFlushed)
     {
+        this.loop = loop;
         this.chunks = chunks;
         this.limitBytes = limitBytes;
         this.onFlushed = onFlushed;
-        waiter.RunContinuationsAsynchronously = runContinuationsAsynchronously;
     }
+
+    /// <summary>See <see cref="Portals.IPromptStream.ResumesInTurn"/>.</summary>
+    public bool ResumesInTurn { get; set; }
 
     /// <summary>The error with which the writer completed, if it did so with one.</summary>
     public Exception? WriterError { get; private set; }
@@ -169,7 +174,9 @@ internal sealed class StreamOutput : PipeWriter, IValueTaskSource<FlushResult>
 
     private void Wake()
     {
-        if (Interlocked.Exchange(ref isWaiting, 0) == 1) waiter.SetResult(Result());
+        if (Interlocked.Exchange(ref isWaiting, 0) != 1) return;
+        // Never here: this may be the middle of a packet.
+        (ResumesInTurn ? loop : loop.UserScheduler).Schedule(static o => ((StreamOutput)o!).waiter.SetResult(((StreamOutput)o!).Result()), this);
     }
 
     private void Notify()
