@@ -1,3 +1,4 @@
+using Florete.Identities;
 using Florete.Portals;
 
 namespace Florete.PortalSocket;
@@ -10,11 +11,14 @@ public sealed class PortalPublication : IPortalPublication
     private readonly IAcceptor acceptor;
     private readonly CancellationTokenSource stopping = new();
 
-    internal PortalPublication(PortalSocketClient client, FrameSocket frames, IAcceptor acceptor)
+    internal PortalPublication(PortalSocketClient client, FrameSocket frames, SpiffeId identity, IAcceptor acceptor)
     {
-        (this.client, this.frames, this.acceptor) = (client, frames, acceptor);
+        (this.client, this.frames, Identity, this.acceptor) = (client, frames, identity, acceptor);
         Ended = Task.Run(ServeAsync);
     }
+
+    /// <summary>The socket's identity.</summary>
+    public SpiffeId Identity { get; }
 
     /// <summary>Completes when it is withdrawn: null after disposing, else why flor ended it.</summary>
     public Task<PortalException?> Ended { get; }

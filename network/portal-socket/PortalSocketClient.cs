@@ -36,8 +36,10 @@ public sealed class PortalSocketClient(string path) : IProgramPortal
     /// <exception cref="PortalException">Refused by the bounds, or flor does not run.</exception>
     public async Task<PortalPublication> PublishAsync(IAcceptor acceptor, CancellationToken cancellationToken = default)
     {
-        var (frames, _) = await AskAsync(PortalFrameWriter.Publish(), cancellationToken).ConfigureAwait(false);
-        return new PortalPublication(this, frames, acceptor);
+        var (frames, ends) = await AskAsync(PortalFrameWriter.Publish(), cancellationToken).ConfigureAwait(false);
+        if (ends is not null) return new PortalPublication(this, frames, ends.Local, acceptor);
+        frames.Dispose();
+        throw Violation();
     }
 
     async Task<IPortalPublication> IProgramPortal.PublishAsync(IAcceptor acceptor, CancellationToken cancellationToken) =>

@@ -24,6 +24,9 @@ public interface IProgramPortal
 /// <summary>A published identity. Disposing withdraws it; connections that are open go on.</summary>
 public interface IPortalPublication : IAsyncDisposable
 {
+    /// <summary>What is published: who the portal's program is.</summary>
+    SpiffeId Identity { get; }
+
     /// <summary>Completes when it is withdrawn: null after disposing, else why the portal ended it.</summary>
     Task<PortalException?> Ended { get; }
 }
@@ -44,7 +47,7 @@ public static class PortalExtensions
         }
 
         public async Task<IPortalPublication> PublishAsync(IAcceptor acceptor, CancellationToken cancellationToken) =>
-            new Publication(await portal.PublishAsync(identity, acceptor, cancellationToken).ConfigureAwait(false));
+            new Publication(await portal.PublishAsync(identity, acceptor, cancellationToken).ConfigureAwait(false), identity.Id);
 
         public async IAsyncEnumerable<ServiceChange> DiscoverAsync(
             ServiceQuery query, bool watch, [EnumeratorCancellation] CancellationToken cancellationToken)
@@ -55,9 +58,11 @@ public static class PortalExtensions
         public override string ToString() => MeshName.ToSni(identity.Id);
     }
 
-    private sealed class Publication(IAsyncDisposable inner) : IPortalPublication
+    private sealed class Publication(IAsyncDisposable inner, SpiffeId identity) : IPortalPublication
     {
         private readonly TaskCompletionSource<PortalException?> ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+        public SpiffeId Identity => identity;
 
         public Task<PortalException?> Ended => ended.Task;
 

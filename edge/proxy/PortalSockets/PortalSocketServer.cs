@@ -128,7 +128,7 @@ internal sealed partial class PortalSocketServer : IAsyncDisposable
         var published = await portal.PublishAsync(identity, publication, stopping.Token).ConfigureAwait(false);
         try
         {
-            await frames.WriteAsync(PortalFrameWriter.Ok(), CancellationToken.None).ConfigureAwait(false);
+            await frames.WriteAsync(PortalFrameWriter.Ok(new ConnectionEnds(identity.Id, identity.Id, identity.Id)), CancellationToken.None).ConfigureAwait(false);
             publication.Begin();
             await ReadDecisionsAsync(frames).ConfigureAwait(false);
         }

@@ -1,0 +1,13 @@
+namespace Florete.Bus.Tests.Harness;
+
+internal static class Eventually
+{
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
+
+    /// <summary>Asks again until the answer is yes.</summary>
+    public static async Task TrueAsync(Func<bool> ask)
+    {
+        using var patience = new CancellationTokenSource(Patience);
+        while (!ask()) await Task.Delay(10, patience.Token);
+    }
+}
