@@ -1,6 +1,7 @@
 using Florete.Identities;
 using Florete.Portals;
 using Florete.Proxy.Configuration;
+using Florete.Runtime;
 using Microsoft.Extensions.Logging;
 
 namespace Florete.Proxy;
@@ -12,6 +13,9 @@ namespace Florete.Proxy;
 public interface IClusterVertex : IAsyncDisposable
 {
     IPortal Portal { get; }
+
+    /// <summary>Of the portal, where it runs on a thread of this process.</summary>
+    ThreadLoop? Loop { get; }
 
     /// <summary>What <c>flor status</c> shows of the network; from any thread.</summary>
     Task<VertexReport> ReportAsync(CancellationToken cancellationToken);

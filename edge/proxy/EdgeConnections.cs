@@ -2,7 +2,8 @@ using System.Collections.Concurrent;
 using System.Net.Sockets;
 using Florete.Identities;
 using Florete.Portals;
-using Florete.Proxy.Splicing;
+using Florete.Proxy.Local;
+using Florete.Runtime;
 
 namespace Florete.Proxy;
 
@@ -30,12 +31,29 @@ internal sealed class EdgeConnections
 
     public IEnumerable<EdgeConnection> All => open.Values;
 
+    /// <summary>As the other, for a socket that was not waited for in turns.</summary>
+    public async Task SpliceAsync(Socket socket, PortalConnection connection, bool isInbound)
+    {
+        LocalSocket local;
+        try
+        {
+            local = LocalSocket.Over(socket, (connection.Stream as IPromptStream)?.Loop as ThreadLoop);
+        }
+        catch (SocketException e)
+        {
+            connection.Abort(new PortalException(PortalError.Closed, $"The local program closed its connection: {e.Message}", e));
+            await connection.DisposeAsync().ConfigureAwait(false);
+            return;
+        }
+        await SpliceAsync(local, connection, isInbound).ConfigureAwait(false);
+    }
+
     /// <summary>Joins the two until both directions have ended. Owns both; never throws for what they do.</summary>
     /// <param name="socket">The local side.</param>
     /// <param name="connection">The mesh side.</param>
     /// <param name="isInbound">True when a local program originated it.</param>
     /// <param name="received">Bytes read from the socket before that belong to the stream.</param>
-    public async Task SpliceAsync(Socket socket, PortalConnection connection, bool isInbound, ReadOnlyMemory<byte> received = default)
+    public async Task SpliceAsync(LocalSocket socket, PortalConnection connection, bool isInbound, ReadOnlyMemory<byte> received = default)
     {
         Interlocked.Increment(ref opened);
         var entry = new EdgeConnection(

@@ -85,7 +85,7 @@ internal sealed partial class FlorNode : IAsyncDisposable
             var vertex = parts.Add(await makeVertex(new VertexParts(configuration, identity, materials, logs), cancellationToken).ConfigureAwait(false));
             await outbounds.ApplyAsync(configuration, vertex.Portal, cancellationToken).ConfigureAwait(false);
             await portals.ApplyAsync(configuration, vertex.Portal).ConfigureAwait(false);
-            await inbounds.ApplyAsync(prepared, vertex.Portal).ConfigureAwait(false);
+            await inbounds.ApplyAsync(prepared, vertex.Portal, vertex.Loop).ConfigureAwait(false);
             var node = new FlorNode(configuration, materials, vertex, connections, gate, inbounds, outbounds, portals, logger);
             var commands = new ControlCommands(node);
             node.control = new ControlServer(configuration.ControlSocket, controlSocket!, commands, logs.CreateLogger("Florete.Control"));
@@ -206,7 +206,7 @@ internal sealed partial class FlorNode : IAsyncDisposable
             prepared.Discard();
             return [$"{wanted.File}: {e.Message}"];
         }
-        await inbounds.ApplyAsync(prepared, vertex.Portal).ConfigureAwait(false);
+        await inbounds.ApplyAsync(prepared, vertex.Portal, vertex.Loop).ConfigureAwait(false);
         Configuration = wanted;
         return [];
     }

@@ -31,6 +31,8 @@ internal sealed partial class LayerClusterVertex : IClusterVertex
 
     public IPortal Portal => vertex;
 
+    public ThreadLoop Loop => loop;
+
     /// <summary>A <see cref="VertexFactory"/>.</summary>
     public static async Task<IClusterVertex> StartAsync(VertexParts parts, CancellationToken cancellationToken)
     {

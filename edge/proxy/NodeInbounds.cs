@@ -3,6 +3,8 @@ using System.Net.Sockets;
 using Florete.Portals;
 using Florete.Proxy.Configuration;
 using Florete.Proxy.Inbounds;
+using Florete.Proxy.Local;
+using Florete.Runtime;
 using Microsoft.Extensions.Logging;
 
 namespace Florete.Proxy;
@@ -46,7 +48,10 @@ internal sealed partial class NodeInbounds(NodeMaterials materials, EdgeConnecti
     }
 
     /// <summary>Serves what was prepared, and ends what is no longer wanted. Clients that are connected go on.</summary>
-    public async Task ApplyAsync(Prepared prepared, IPortal portal)
+    /// <param name="prepared">All of it.</param>
+    /// <param name="portal">Of the node's vertex.</param>
+    /// <param name="loop">Of the portal, if it has one of this process: clients are served in its turns.</param>
+    public async Task ApplyAsync(Prepared prepared, IPortal portal, ThreadLoop? loop)
     {
         var next = new Dictionary<string, Slot>();
         // A node without a proxy does not pay for a web server.
@@ -56,7 +61,7 @@ internal sealed partial class NodeInbounds(NodeMaterials materials, EdgeConnecti
             if (!slots.TryGetValue(key, out var slot))
             {
                 slot = new Slot(wanted.Inbound, wanted.Credentials, Serve(wanted, portal));
-                slot.Listener = new Listener($"inbound {wanted.Inbound.Listen}", wanted.Bound!, slot.ServeAsync, logger);
+                slot.Listener = new Listener($"inbound {wanted.Inbound.Listen}", wanted.Bound!, slot.ServeAsync, logger, loop);
                 Listens(slot.Listener.LocalEndPoint, wanted.Inbound.As.Path, wanted.Inbound.Forward is { } to ? $"forward to {to.Target.Path}" : "proxy");
             }
             else if (slot.Configuration with { Line = 0 } != wanted.Inbound with { Line = 0 } || !SameCredentials(slot.Credentials, wanted.Credentials))
@@ -159,7 +164,7 @@ internal sealed partial class NodeInbounds(NodeMaterials materials, EdgeConnecti
 
     /// <param name="ServeAsync">Serves one client.</param>
     /// <param name="Scope">Of a proxy; disposed when no new client is sent to it.</param>
-    private sealed record Service(Func<Socket, Task> ServeAsync, HttpScope? Scope);
+    private sealed record Service(Func<LocalSocket, Task> ServeAsync, HttpScope? Scope);
 
     private sealed class Slot(InboundConfiguration configuration, Credentials? credentials, Service service) : IAsyncDisposable
     {
@@ -171,7 +176,7 @@ internal sealed partial class NodeInbounds(NodeMaterials materials, EdgeConnecti
 
         public Listener? Listener { get; set; }
 
-        public Task ServeAsync(Socket socket) => service.ServeAsync(socket);
+        public Task ServeAsync(LocalSocket socket) => service.ServeAsync(socket);
 
         public void Change(InboundConfiguration configuration, Credentials? credentials, Service newer)
         {

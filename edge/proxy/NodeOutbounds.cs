@@ -83,6 +83,8 @@ internal sealed partial class NodeOutbounds(NodeMaterials materials, EdgeConnect
 
         public IAsyncDisposable? Publication { get; set; }
 
+        public bool RunsInTurn => acceptor.RunsInTurn;
+
         public ValueTask AcceptAsync(PortalConnection connection, CancellationToken cancellationToken) => acceptor.AcceptAsync(connection, cancellationToken);
 
         public void Change(OutboundConfiguration configuration, TcpOutbound newer)

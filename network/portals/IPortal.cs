@@ -30,9 +30,15 @@ public interface IAcceptor
     ConnectionMode Modes => ConnectionMode.Stream;
 
     /// <summary>
+    /// True: asked inside a turn of the connection's loop (<see cref="IPromptStream.Loop"/>), where everything of the vertex waits for it; only for one
+    /// that never blocks, and goes on in turns.
+    /// </summary>
+    bool RunsInTurn => false;
+
+    /// <summary>
     /// Decides about an arriving connection whose caller is proved and allowed by the bounds. Return to accept; throw
     /// <see cref="PortalException"/> to refuse with that error. Bytes may flow only after it returned. Cancelled when the caller gave up.
-    /// Runs outside the turns of the portal's loop; an acceptor that belongs to a loop posts to it.
+    /// Runs outside the turns of the portal's loop unless it <see cref="RunsInTurn"/>; an acceptor that belongs to another loop posts to that.
     /// </summary>
     ValueTask AcceptAsync(PortalConnection connection, CancellationToken cancellationToken);
 }

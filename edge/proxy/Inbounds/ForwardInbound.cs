@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using Florete.Identities;
 using Florete.Portals;
+using Florete.Proxy.Local;
 using Microsoft.Extensions.Logging;
 
 namespace Florete.Proxy.Inbounds;
@@ -16,9 +17,8 @@ internal sealed partial class ForwardInbound(
     private int waiting;
 
     /// <summary>Serves one client until it is gone.</summary>
-    public async Task ServeAsync(Socket socket)
+    public async Task ServeAsync(LocalSocket socket)
     {
-        socket.NoDelay = true;
         PortalConnection connection;
         try
         {
@@ -26,20 +26,20 @@ internal sealed partial class ForwardInbound(
             {
                 throw new PortalException(PortalError.LimitReached, $"{MaxWaiting} clients of this forward wait for {target.Path} already.");
             }
-            connection = await dialer.ConnectAsync(target, options, stopping).ConfigureAwait(false);
+            connection = await dialer.ConnectAsync(target, options, stopping);
         }
         catch (PortalException e)
         {
             if (rate.TryTake(out var suppressed)) Failed(dialer.Caller.Id.Path, target.Path, e.Error, e.Message, suppressed);
             // Closing with linger 0 sends RST (tcp(7) SO_LINGER): an orderly end would look like an empty answer.
-            socket.LingerState = new LingerOption(true, 0);
+            socket.Socket.LingerState = new LingerOption(true, 0);
             return;
         }
         finally
         {
             Interlocked.Decrement(ref waiting);
         }
-        await dialer.Connections.SpliceAsync(socket, connection, isInbound: true).ConfigureAwait(false);
+        await dialer.Connections.SpliceAsync(socket, connection, isInbound: true);
     }
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Forward of {Caller} to {Target} failed ({Error}): {Why} ({Suppressed} more since the last such line)")]

@@ -1,5 +1,3 @@
-using System.Net.Sockets;
-
 namespace Florete.Proxy.Inbounds;
 
 /// <summary>
@@ -52,7 +50,7 @@ internal sealed class HandshakeGate : IAsyncDisposable
     public long Expired => Interlocked.Read(ref expired);
 
     /// <summary>Counts a client in; dispose the result when its request is known or it is gone.</summary>
-    public Client Enter(Socket socket)
+    public Client Enter(IDisposable socket)
     {
         LinkedListNode<Client>? oldest = null;
         var client = new Client(this, socket, clock.GetTimestamp());
@@ -91,18 +89,18 @@ internal sealed class HandshakeGate : IAsyncDisposable
     private void Expire(Client client)
     {
         Interlocked.Increment(ref expired);
-        client.Socket.Close();
+        client.Socket.Dispose();
     }
 
     /// <summary>One client in its handshake.</summary>
-    internal sealed class Client(HandshakeGate owner, Socket socket, long since) : IDisposable
+    internal sealed class Client(HandshakeGate owner, IDisposable socket, long since) : IDisposable
     {
         private int takenBytes;
 
         /// <summary>Where it is counted.</summary>
         public HandshakeGate Gate => owner;
 
-        internal Socket Socket { get; } = socket;
+        internal IDisposable Socket { get; } = socket;
 
         internal long Since { get; } = since;
 

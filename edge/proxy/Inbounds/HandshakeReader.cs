@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Net.Sockets;
+using Florete.Proxy.Local;
 
 namespace Florete.Proxy.Inbounds;
 
@@ -7,7 +8,7 @@ namespace Florete.Proxy.Inbounds;
 /// Reads the beginning of a client's stream, a request of bounded size, holding memory only for what has arrived: a client that is silent
 /// costs no buffer.
 /// </summary>
-internal sealed class HandshakeReader(Socket socket, HandshakeGate.Client client, int maxBytes) : IDisposable
+internal sealed class HandshakeReader(LocalSocket socket, HandshakeGate.Client client, int maxBytes) : IDisposable
 {
     // Every SOCKS message but a long name, and most of a request line, fit.
     private const int FirstBytes = 256;
@@ -26,15 +27,19 @@ internal sealed class HandshakeReader(Socket socket, HandshakeGate.Client client
     /// <exception cref="SocketException">The socket failed, or its time was up.</exception>
     public async ValueTask<bool> FillAsync()
     {
-        await socket.ReceiveAsync(Memory<byte>.Empty, SocketFlags.None).ConfigureAwait(false);
-        if (!MakeRoom())
+        while (true)
         {
-            IsFull = true;
-            return false;
+            await socket.ReadableAsync();
+            if (!MakeRoom())
+            {
+                IsFull = true;
+                return false;
+            }
+            var count = socket.Receive(array.AsSpan(end));
+            if (count < 0) continue;
+            end += count;
+            return count > 0;
         }
-        var count = await socket.ReceiveAsync(array.AsMemory(end), SocketFlags.None).ConfigureAwait(false);
-        end += count;
-        return count > 0;
     }
 
     public void Consume(int bytes)

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Net.Sockets;
+using Florete.Proxy.Local;
 
 namespace Florete.Proxy.Inbounds;
 
@@ -18,20 +19,20 @@ internal static class LingeringClose
     /// <param name="socket">All that is to be said has been sent.</param>
     /// <param name="gate">Bounds the waiting in time and the waiting clients in number, as in a handshake.</param>
     /// <exception cref="SocketException">The client went away, or its time was up.</exception>
-    public static async Task EndAsync(Socket socket, HandshakeGate gate)
+    public static async Task EndAsync(LocalSocket socket, HandshakeGate gate)
     {
-        socket.Shutdown(SocketShutdown.Send);
+        socket.Socket.Shutdown(SocketShutdown.Send);
         using var client = gate.Enter(socket);
         for (var left = MaxBytes; left > 0;)
         {
             // A silent client holds no buffer.
-            await socket.ReceiveAsync(Memory<byte>.Empty, SocketFlags.None).ConfigureAwait(false);
+            await socket.ReadableAsync();
             var piece = ArrayPool<byte>.Shared.Rent(PieceBytes);
             try
             {
-                var count = await socket.ReceiveAsync(piece, SocketFlags.None).ConfigureAwait(false);
+                var count = socket.Receive(piece);
                 if (count == 0) return;
-                left -= count;
+                left -= Math.Max(count, 0);
             }
             finally
             {

@@ -1,5 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
+using Florete.Proxy.Local;
+using Florete.Runtime;
 using Microsoft.Extensions.Logging;
 
 namespace Florete.Proxy.Inbounds;
@@ -16,21 +18,32 @@ internal sealed partial class Listener : IAsyncDisposable
     private static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(200);
 
     private readonly Socket socket;
-    private readonly Func<Socket, Task> serve;
+    private readonly ThreadLoop? loop;
+    private readonly Func<LocalSocket, Task> serve;
     private readonly ILogger logger;
     private readonly string name;
     private readonly Task accepting;
+    private readonly SocketSignals? signals;
     private volatile bool stopping;
 
     /// <param name="name">For people: the field of the configuration.</param>
     /// <param name="bound">Bound and not yet listening; owned from here on.</param>
     /// <param name="serve">Owns the accepted socket.</param>
     /// <param name="logger">For faults.</param>
-    public Listener(string name, Socket bound, Func<Socket, Task> serve, ILogger logger)
+    /// <param name="loop">Whose turns clients are accepted and served in; null: threads of the pool.</param>
+    public Listener(string name, Socket bound, Func<LocalSocket, Task> serve, ILogger logger, ThreadLoop? loop = null)
     {
         (this.name, socket, this.serve, this.logger) = (name, bound, serve, logger);
+        this.loop = loop is { CanWatch: true } ? loop : null;
         socket.Listen(Backlog);
-        accepting = Task.Run(AcceptAsync);
+        if (this.loop is null)
+        {
+            accepting = Task.Run(AcceptAsync);
+            return;
+        }
+        socket.Blocking = false;
+        signals = this.loop.SignalsOf((int)socket.SafeHandle.DangerousGetHandle());
+        accepting = this.loop.RunAsync(AcceptAsync);
     }
 
     /// <summary>Where it listens.</summary>
@@ -58,6 +71,7 @@ internal sealed partial class Listener : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         stopping = true;
+        signals?.Dispose();
         socket.Dispose();
         await accepting.ConfigureAwait(false);
     }
@@ -69,33 +83,44 @@ internal sealed partial class Listener : IAsyncDisposable
             Socket client;
             try
             {
-                client = await socket.AcceptAsync().ConfigureAwait(false);
+                if (signals is null)
+                {
+                    client = await socket.AcceptAsync();
+                }
+                else
+                {
+                    // One at a time: the kernel tells again while there are more.
+                    await signals.ReadableAsync();
+                    client = socket.Accept();
+                }
             }
             catch (Exception e) when (stopping && e is SocketException or ObjectDisposedException)
             {
                 return;
             }
-            catch (SocketException e) when (e.SocketErrorCode is SocketError.ConnectionReset or SocketError.ConnectionAborted)
+            catch (SocketException e) when (e.SocketErrorCode is SocketError.ConnectionReset or SocketError.ConnectionAborted or SocketError.WouldBlock)
             {
                 continue;
             }
             catch (SocketException e)
             {
                 AcceptFailed(name, e.Message);
-                await Task.Delay(Pause).ConfigureAwait(false);
+                await Task.Delay(Pause);
                 continue;
             }
             _ = ServeAsync(client);
         }
     }
 
-    private async Task ServeAsync(Socket client)
+    private async Task ServeAsync(Socket accepted)
     {
         // The accept loop goes on at once.
         await Task.Yield();
+        LocalSocket? client = null;
         try
         {
-            await serve(client).ConfigureAwait(false);
+            client = LocalSocket.Over(accepted, loop);
+            await serve(client);
         }
         catch (Exception e) when (e is SocketException or ObjectDisposedException or OperationCanceledException)
         {
@@ -107,7 +132,7 @@ internal sealed partial class Listener : IAsyncDisposable
         }
         finally
         {
-            client.Dispose();
+            client?.Dispose();
         }
     }
 

@@ -1,4 +1,4 @@
-using System.Net.Sockets;
+using Florete.Proxy.Local;
 using Microsoft.Extensions.Logging;
 
 namespace Florete.Proxy.Inbounds;
@@ -7,23 +7,22 @@ namespace Florete.Proxy.Inbounds;
 internal sealed class ProxyInbound(HttpScope scope, HttpGateway gateway, HandshakeGate gate, ILogger logger, CancellationToken stopping)
 {
     /// <summary>Serves one client until it is gone.</summary>
-    public async Task ServeAsync(Socket socket)
+    public async Task ServeAsync(LocalSocket socket)
     {
-        socket.NoDelay = true;
         using var client = gate.Enter(socket);
         using var reader = new HandshakeReader(socket, client, HttpMessages.MaxHeadBytes);
-        if (!await reader.FillAsync().ConfigureAwait(false)) return;
+        if (!await reader.FillAsync()) return;
         switch (reader.Buffered.Span[0])
         {
             case SocksMessages.Version5:
-                await SocksServer.ServeAsync(socket, reader, client, scope.Dialer, scope.Credentials, logger, stopping).ConfigureAwait(false);
+                await SocksServer.ServeAsync(socket, reader, client, scope.Dialer, scope.Credentials, logger, stopping);
                 break;
             case SocksMessages.Version4:
-                await socket.SendAsync(SocksMessages.Version4Refusal, SocketFlags.None).ConfigureAwait(false);
+                await socket.SendAsync(SocksMessages.Version4Refusal);
                 break;
             // A method is a token of letters (RFC 9110 §9.1); anything else, TLS say, is not for a proxy.
             case >= (byte)'A' and <= (byte)'Z':
-                await HttpServer.ServeAsync(socket, reader, client, scope, gateway, logger, stopping).ConfigureAwait(false);
+                await HttpServer.ServeAsync(socket, reader, client, scope, gateway, logger, stopping);
                 break;
         }
     }

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Net.Sockets;
 using Florete.Portals;
+using Florete.Proxy.Local;
 using Microsoft.Extensions.Logging;
 
 namespace Florete.Proxy.Inbounds;
@@ -11,13 +12,13 @@ internal static partial class SocksServer
     /// <summary>From the greeting on; returns when the connection has ended.</summary>
     /// <exception cref="SocketException">The client went away, or its time was up.</exception>
     public static async Task ServeAsync(
-        Socket socket, HandshakeReader reader, HandshakeGate.Client client, Dialer dialer, Credentials? credentials, ILogger logger,
+        LocalSocket socket, HandshakeReader reader, HandshakeGate.Client client, Dialer dialer, Credentials? credentials, ILogger logger,
         CancellationToken stopping)
     {
-        if (!await AgreeOnMethodAsync(socket, reader, credentials, logger, stopping).ConfigureAwait(false))
+        if (!await AgreeOnMethodAsync(socket, reader, credentials, logger, stopping))
         {
             client.Dispose();
-            await LingeringClose.EndAsync(socket, client.Gate).ConfigureAwait(false);
+            await LingeringClose.EndAsync(socket, client.Gate);
             return;
         }
         SocksRequest request;
@@ -30,48 +31,48 @@ internal static partial class SocksServer
                 reader.Consume(consumed);
                 break;
             }
-            if (!await reader.FillAsync().ConfigureAwait(false)) return;
+            if (!await reader.FillAsync()) return;
         }
         client.Dispose();
         var received = reader.TakeRest();
         if (request.Command != SocksMessages.Connect)
         {
-            await RefuseAsync(socket, client, SocksReply.CommandNotSupported).ConfigureAwait(false);
+            await RefuseAsync(socket, client, SocksReply.CommandNotSupported);
             return;
         }
         if (request.Name is null)
         {
             // Without a name there is no identity to ask for.
             Literal(logger, dialer.Caller.Id.Path);
-            await RefuseAsync(socket, client, SocksReply.AddressTypeNotSupported).ConfigureAwait(false);
+            await RefuseAsync(socket, client, SocksReply.AddressTypeNotSupported);
             return;
         }
         PortalConnection connection;
         try
         {
-            connection = await dialer.ConnectAsync(request.Name, stopping).ConfigureAwait(false);
+            connection = await dialer.ConnectAsync(request.Name, stopping);
         }
         catch (PortalException e)
         {
             Refused(logger, dialer.Caller.Id.Path, e.Error, e.Message);
-            await RefuseAsync(socket, client, SocksMessages.ReplyOf(e.Error)).ConfigureAwait(false);
+            await RefuseAsync(socket, client, SocksMessages.ReplyOf(e.Error));
             return;
         }
         try
         {
-            await AnswerAsync(socket, SocksReply.Succeeded).ConfigureAwait(false);
+            await AnswerAsync(socket, SocksReply.Succeeded);
         }
         catch (SocketException)
         {
             connection.Abort(new PortalException(PortalError.Closed, "The local program went away."));
-            await connection.DisposeAsync().ConfigureAwait(false);
+            await connection.DisposeAsync();
             throw;
         }
-        await dialer.Connections.SpliceAsync(socket, connection, isInbound: true, received).ConfigureAwait(false);
+        await dialer.Connections.SpliceAsync(socket, connection, isInbound: true, received);
     }
 
     private static async ValueTask<bool> AgreeOnMethodAsync(
-        Socket socket, HandshakeReader reader, Credentials? credentials, ILogger logger, CancellationToken stopping)
+        LocalSocket socket, HandshakeReader reader, Credentials? credentials, ILogger logger, CancellationToken stopping)
     {
         bool offersNone, offersPassword;
         while (true)
@@ -83,22 +84,22 @@ internal static partial class SocksServer
                 reader.Consume(consumed);
                 break;
             }
-            if (!await reader.FillAsync().ConfigureAwait(false)) return false;
+            if (!await reader.FillAsync()) return false;
         }
         var method = credentials is null
             ? offersNone ? SocksMessages.NoAuthentication : SocksMessages.NoMethod
             : offersPassword ? SocksMessages.UserPassword : SocksMessages.NoMethod;
-        await SendAsync(socket, [SocksMessages.Version5, method]).ConfigureAwait(false);
+        await SendAsync(socket, [SocksMessages.Version5, method]);
         if (method == SocksMessages.NoMethod)
         {
             NoMethod(logger, credentials is null ? "no authentication, which it did not offer" : "user and password, which it did not offer");
             return false;
         }
-        return credentials is null || await AuthenticateAsync(socket, reader, credentials, logger, stopping).ConfigureAwait(false);
+        return credentials is null || await AuthenticateAsync(socket, reader, credentials, logger, stopping);
     }
 
     private static async ValueTask<bool> AuthenticateAsync(
-        Socket socket, HandshakeReader reader, Credentials credentials, ILogger logger, CancellationToken stopping)
+        LocalSocket socket, HandshakeReader reader, Credentials credentials, ILogger logger, CancellationToken stopping)
     {
         while (true)
         {
@@ -111,24 +112,24 @@ internal static partial class SocksServer
                 if (!isRight)
                 {
                     WrongPassword(logger);
-                    await credentials.DelayFailureAsync(stopping).ConfigureAwait(false);
+                    await credentials.DelayFailureAsync(stopping);
                 }
-                await SendAsync(socket, [1, isRight ? (byte)0 : (byte)1]).ConfigureAwait(false);
+                await SendAsync(socket, [1, isRight ? (byte)0 : (byte)1]);
                 return isRight;
             }
-            if (!await reader.FillAsync().ConfigureAwait(false)) return false;
+            if (!await reader.FillAsync()) return false;
         }
     }
 
-    private static Task AnswerAsync(Socket socket, SocksReply reply) => SendAsync(socket, SocksMessages.Reply(reply));
+    private static Task AnswerAsync(LocalSocket socket, SocksReply reply) => SendAsync(socket, SocksMessages.Reply(reply));
 
-    private static async Task RefuseAsync(Socket socket, HandshakeGate.Client client, SocksReply reply)
+    private static async Task RefuseAsync(LocalSocket socket, HandshakeGate.Client client, SocksReply reply)
     {
-        await AnswerAsync(socket, reply).ConfigureAwait(false);
-        await LingeringClose.EndAsync(socket, client.Gate).ConfigureAwait(false);
+        await AnswerAsync(socket, reply);
+        await LingeringClose.EndAsync(socket, client.Gate);
     }
 
-    private static async Task SendAsync(Socket socket, byte[] message) => await socket.SendAsync(message, SocketFlags.None).ConfigureAwait(false);
+    private static async Task SendAsync(LocalSocket socket, byte[] message) => await socket.SendAsync(message);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "A SOCKS client of {Caller} was refused ({Error}): {Why}")]
     private static partial void Refused(ILogger logger, string caller, PortalError error, string why);

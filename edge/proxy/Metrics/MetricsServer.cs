@@ -4,6 +4,7 @@ using System.Net.Sockets;
 using System.Text;
 using Florete.Proxy.Control;
 using Florete.Proxy.Inbounds;
+using Florete.Proxy.Local;
 using Microsoft.Extensions.Logging;
 
 namespace Florete.Proxy.Metrics;
@@ -37,29 +38,28 @@ internal sealed class MetricsServer : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        await listener.DisposeAsync().ConfigureAwait(false);
-        await stopping.CancelAsync().ConfigureAwait(false);
+        await listener.DisposeAsync();
+        await stopping.CancelAsync();
     }
 
-    private async Task ServeAsync(Socket socket)
+    private async Task ServeAsync(LocalSocket socket)
     {
-        socket.NoDelay = true;
         using var client = gate.Enter(socket);
         using var reader = new HandshakeReader(socket, client, MaxHeadBytes);
         int scanned = 0, head;
         OperationStatus status;
         while ((status = HttpMessages.FindEndOfHead(reader.Buffered.Span, ref scanned, out head)) == OperationStatus.NeedMoreData)
         {
-            if (await reader.FillAsync().ConfigureAwait(false)) continue;
+            if (await reader.FillAsync()) continue;
             if (!reader.IsFull) return;
             break;
         }
         var answer = status != OperationStatus.Done
             ? HttpMessages.Answer(400, "The request is malformed or too large.")
-            : await AnswerAsync(Encoding.ASCII.GetString(reader.Buffered.Span[..head])).ConfigureAwait(false);
-        await socket.SendAsync(answer, SocketFlags.None).ConfigureAwait(false);
+            : await AnswerAsync(Encoding.ASCII.GetString(reader.Buffered.Span[..head]));
+        await socket.SendAsync(answer);
         client.Dispose();
-        await LingeringClose.EndAsync(socket, gate).ConfigureAwait(false);
+        await LingeringClose.EndAsync(socket, gate);
     }
 
     private async Task<byte[]> AnswerAsync(string head)
@@ -68,10 +68,10 @@ internal sealed class MetricsServer : IAsyncDisposable
         if (method != "GET") return HttpMessages.Answer(405, "Only GET is served here.");
         var path = target.Split('?')[0];
         if (path is not ("/metrics" or "/health")) return HttpMessages.Answer(404, "There are /metrics and /health here.");
-        await turn.WaitAsync(stopping.Token).ConfigureAwait(false);
+        await turn.WaitAsync(stopping.Token);
         try
         {
-            var now = await report(stopping.Token).ConfigureAwait(false);
+            var now = await report(stopping.Token);
             var problems = Health.ProblemsOf(now, DateTimeOffset.UtcNow);
             if (path == "/metrics") return HttpMessages.Answer(200, PrometheusText.ContentType, PrometheusText.Write(now, problems, ProcessFigures.Now()));
             return problems.Count == 0 ? HttpMessages.Answer(200, "healthy") : HttpMessages.Answer(503, string.Join('\n', problems));

@@ -2,6 +2,8 @@ using System.Net;
 using System.Net.Sockets;
 using Florete.Identities;
 using Florete.Portals;
+using Florete.Proxy.Local;
+using Florete.Runtime;
 using Microsoft.Extensions.Logging;
 
 namespace Florete.Proxy.Outbounds;
@@ -11,6 +13,8 @@ internal sealed partial class TcpOutbound(SpiffeId service, EndPoint target, Edg
 {
     // The program runs on this machine or beside it; one that does not answer the handshake by then is down.
     private static readonly TimeSpan ConnectTimeout = TimeSpan.FromSeconds(5);
+
+    public bool RunsInTurn => true;
 
     public async ValueTask AcceptAsync(PortalConnection connection, CancellationToken cancellationToken)
     {
@@ -22,16 +26,15 @@ internal sealed partial class TcpOutbound(SpiffeId service, EndPoint target, Edg
         {
             throw new PortalException(PortalError.LimitReached, $"The node of {service} has {EdgeConnections.Max} connections, its limit; try again later.");
         }
-        var socket = new Socket(target.AddressFamily is AddressFamily.Unspecified ? AddressFamily.InterNetwork : target.AddressFamily, SocketType.Stream, ProtocolType.Tcp) { NoDelay = true };
+        LocalSocket socket;
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         deadline.CancelAfter(ConnectTimeout);
         try
         {
-            await socket.ConnectAsync(target, deadline.Token).ConfigureAwait(false);
+            socket = await LocalSocket.ConnectAsync(target, (connection.Stream as IPromptStream)?.Loop as ThreadLoop, deadline.Token);
         }
         catch (Exception e) when (e is SocketException or OperationCanceledException)
         {
-            socket.Dispose();
             cancellationToken.ThrowIfCancellationRequested();
             var why = e is SocketException failure ? failure.SocketErrorCode.ToString() : $"no answer within {ConnectTimeout.TotalSeconds:0} s";
             TargetIsDown(service, target, why);
@@ -39,10 +42,10 @@ internal sealed partial class TcpOutbound(SpiffeId service, EndPoint target, Edg
             throw new PortalException(PortalError.TargetFailed, $"The program behind {service} does not take connections ({why}); start it, or correct its outbound.", e);
         }
         // The connection flows only after this method has returned; the splice waits for it.
-        _ = Task.Run(() => RunAsync(socket, connection), CancellationToken.None);
+        _ = RunAsync(socket, connection);
     }
 
-    private async Task RunAsync(Socket socket, PortalConnection connection)
+    private async Task RunAsync(LocalSocket socket, PortalConnection connection)
     {
         try
         {

@@ -1,9 +1,10 @@
 using System.Collections.Concurrent;
 using System.Net.Sockets;
 using Florete.Identities;
-using Florete.Portals;
 using Florete.PortalSocket;
+using Florete.Portals;
 using Florete.Proxy.Inbounds;
+using Florete.Proxy.Local;
 using Microsoft.Extensions.Logging;
 
 namespace Florete.Proxy.PortalSockets;
@@ -52,8 +53,9 @@ internal sealed partial class PortalSocketServer : IAsyncDisposable
         File.Delete(path);
     }
 
-    private async Task ServeAsync(Socket socket)
+    private async Task ServeAsync(LocalSocket local)
     {
+        var socket = local.Socket;
         var user = PrivateSocket.PeerUser(socket);
         if (user != ownerId && user != 0)
         {

@@ -9,7 +9,7 @@ internal sealed class Publication(TransportEndpoint endpoint, HeldIdentity ident
     public HeldIdentity Identity { get; } = identity;
 
     /// <summary>
-    /// Asks the acceptor, outside the turns of the loop; <paramref name="decided"/> runs in a turn with null (accepted) or the refusal.
+    /// Asks the acceptor, outside the turns of the loop unless it wants them; <paramref name="decided"/> runs in a turn with null (accepted) or the refusal.
     /// </summary>
     public void Offer(PortalConnection connection, Action<PortalException?> decided)
     {
@@ -23,7 +23,7 @@ internal sealed class Publication(TransportEndpoint endpoint, HeldIdentity ident
         var patience = CancellationTokenSource.CreateLinkedTokenSource(connection.Closed);
         var timer = loop.CreateTimer(patience.Cancel);
         timer.Set(loop.Now + endpoint.Options.AnswerTimeout);
-        loop.UserScheduler.Schedule(async _ =>
+        (acceptor.RunsInTurn ? loop : loop.UserScheduler).Schedule(async _ =>
         {
             var refusal = await AskAsync(connection, patience.Token);
             loop.Post(() =>

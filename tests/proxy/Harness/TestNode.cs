@@ -1,6 +1,7 @@
 using System.Net;
 using Florete.Identities;
 using Florete.Proxy.Configuration;
+using Florete.Runtime;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Florete.Proxy.Tests.Harness;
@@ -104,7 +105,12 @@ internal sealed class TestNode : IAsyncDisposable
 
     private sealed class LoopbackVertex(LoopbackPortal portal) : IClusterVertex
     {
+        // Not the portal's, and not its bytes': but clients are served in its turns, as in a real node.
+        private readonly ThreadLoop loop = new("test");
+
         public Florete.Portals.IPortal Portal => portal;
+
+        public ThreadLoop? Loop => loop;
 
         public Task<VertexReport> ReportAsync(CancellationToken cancellationToken) => Task.FromResult(new VertexReport([], [], [], new Dictionary<string, long>()));
 
@@ -112,6 +118,6 @@ internal sealed class TestNode : IAsyncDisposable
 
         public Task ApplyAsync(UdpLinksConfiguration? links, CancellationToken cancellationToken) => Task.CompletedTask;
 
-        public ValueTask DisposeAsync() => ValueTask.CompletedTask;
+        public ValueTask DisposeAsync() => loop.DisposeAsync();
     }
 }

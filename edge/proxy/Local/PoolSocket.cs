@@ -1,11 +1,14 @@
 using System.Buffers;
 using System.Net.Sockets;
+using Florete.Runtime;
 
-namespace Florete.Proxy.Splicing;
+namespace Florete.Proxy.Local;
 
-/// <summary>Waits and works on threads of the pool: for streams of other processes, and where the system cannot watch sockets.</summary>
-internal sealed class PoolSocket(Socket socket) : SplicedSocket(socket)
+/// <summary>Waits and works on threads of the pool: for what is not of a loop, and where the system cannot watch sockets.</summary>
+internal sealed class PoolSocket(Socket socket) : LocalSocket(socket)
 {
+    public override ThreadLoop? Loop => null;
+
     public override async ValueTask ReadableAsync() => await Socket.ReceiveAsync(Memory<byte>.Empty, SocketFlags.None).ConfigureAwait(false);
 
     public override async ValueTask SendAsync(ReadOnlySequence<byte> data)
@@ -14,5 +17,9 @@ internal sealed class PoolSocket(Socket socket) : SplicedSocket(socket)
         {
             for (var rest = memory; !rest.IsEmpty;) rest = rest[await Socket.SendAsync(rest, SocketFlags.None).ConfigureAwait(false)..];
         }
+    }
+
+    protected override void StopWatching()
+    {
     }
 }

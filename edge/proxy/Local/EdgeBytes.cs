@@ -1,4 +1,4 @@
-namespace Florete.Proxy.Splicing;
+namespace Florete.Proxy.Local;
 
 /// <summary>Bytes between local programs and the mesh, of the whole node. Thread-safe.</summary>
 internal sealed class EdgeBytes

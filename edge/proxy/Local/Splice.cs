@@ -3,7 +3,7 @@ using System.IO.Pipelines;
 using System.Net.Sockets;
 using Florete.Portals;
 
-namespace Florete.Proxy.Splicing;
+namespace Florete.Proxy.Local;
 
 /// <summary>
 /// Joins a local stream socket with the stream of a portal connection until both directions have ended. A half-close on one side becomes
@@ -16,25 +16,14 @@ internal static class Splice
     private const int LeastReceiveBytes = 4096;
 
     /// <summary>Joins the two; never throws.</summary>
-    /// <param name="socket">Connected; Unix or TCP.</param>
+    /// <param name="local">Unix or TCP.</param>
     /// <param name="connection">Has a stream.</param>
     /// <param name="received">Bytes that were read from the socket before and belong to the stream.</param>
     /// <param name="bytes">Counts what passes.</param>
-    public static async Task RunAsync(Socket socket, PortalConnection connection, ReadOnlyMemory<byte> received, EdgeBytes bytes)
+    public static async Task RunAsync(LocalSocket local, PortalConnection connection, ReadOnlyMemory<byte> received, EdgeBytes bytes)
     {
         var stream = connection.Stream!;
-        SplicedSocket local;
-        try
-        {
-            local = SplicedSocket.Over(socket, stream);
-        }
-        catch (Exception e) when (e is SocketException or ObjectDisposedException or System.ComponentModel.Win32Exception)
-        {
-            connection.Abort(new PortalException(PortalError.Closed, $"The local program closed its connection: {e.Message}", e));
-            socket.Dispose();
-            await connection.DisposeAsync().ConfigureAwait(false);
-            return;
-        }
+        if (stream is IPromptStream prompt && prompt.Loop == local.Loop) prompt.ResumesInTurn = true;
         var fate = new Fate(local, connection);
         try
         {
@@ -54,7 +43,7 @@ internal static class Splice
     }
 
     private static async Task SocketToStreamAsync(
-        SplicedSocket socket, PipeWriter writer, ReadOnlyMemory<byte> received, Fate fate, EdgeBytes bytes)
+        LocalSocket socket, PipeWriter writer, ReadOnlyMemory<byte> received, Fate fate, EdgeBytes bytes)
     {
         try
         {
@@ -92,7 +81,7 @@ internal static class Splice
 
     // The peer reads no more but may go on sending (a server that answers before it has read all). Closing now would reset the local
     // program and take the answer from it, so what it still sends is dropped until the other direction has ended.
-    private static async Task DiscardAsync(SplicedSocket socket, PipeWriter writer, Fate fate)
+    private static async Task DiscardAsync(LocalSocket socket, PipeWriter writer, Fate fate)
     {
         await writer.CompleteAsync().ConfigureAwait(false);
         if (!fate.BeginDiscarding()) return;
@@ -108,7 +97,7 @@ internal static class Splice
         }
     }
 
-    private static async Task StreamToSocketAsync(PipeReader reader, SplicedSocket socket, Fate fate, EdgeBytes bytes)
+    private static async Task StreamToSocketAsync(PipeReader reader, LocalSocket socket, Fate fate, EdgeBytes bytes)
     {
         try
         {
@@ -140,7 +129,7 @@ internal static class Splice
     }
 
     /// <summary>How the pair ends when it does not end in order: once, for both.</summary>
-    private sealed class Fate(SplicedSocket local, PortalConnection connection)
+    private sealed class Fate(LocalSocket local, PortalConnection connection)
     {
         private readonly Socket socket = local.Socket;
         private readonly Lock gate = new();
