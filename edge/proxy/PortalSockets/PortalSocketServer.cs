@@ -1,8 +1,8 @@
 using System.Collections.Concurrent;
 using System.Net.Sockets;
 using Florete.Identities;
-using Florete.PortalSocket;
 using Florete.Portals;
+using Florete.PortalSocket;
 using Florete.Proxy.Inbounds;
 using Florete.Proxy.Local;
 using Microsoft.Extensions.Logging;
