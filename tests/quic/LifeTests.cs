@@ -47,6 +47,52 @@ public class LifeTests
     }
 
     [Fact]
+    public void What_was_lost_is_asked_about_at_once_when_the_owner_knows_of_the_loss()
+    {
+        using var pair = new Pair().Confirm();
+        var stream = pair.Client!.OpenStream()!;
+        Write(stream, new byte[30_000]);
+        pair.Run(TimeSpan.FromSeconds(1));
+        Assert.False(pair.Client.Hasten(pair.Now));
+        pair.Cut = true;
+        Write(stream, new byte[3_000]);
+        // Probes are lost too, and the timeout has grown.
+        pair.Run(TimeSpan.FromMilliseconds(400));
+        Assert.Equal(30_000, pair.ServerSees.Received[stream.Id].Count);
+        pair.Cut = false;
+        Assert.InRange(pair.Client.Deadline - pair.Now, TimeSpan.FromMilliseconds(50), TimeSpan.FromMilliseconds(500));
+        Assert.True(pair.Client.Hasten(pair.Now));
+        pair.RunUntil(() => pair.ServerSees.Received[stream.Id].Count == 33_000, TimeSpan.FromMilliseconds(20));
+        // The clock that was put forward ends nothing early, and is read rightly afterwards.
+        pair.Run(TimeSpan.FromSeconds(1));
+        var idle = pair.Client.Deadline - pair.Now;
+        Assert.InRange(idle, TimeSpan.FromSeconds(28), TimeSpan.FromSeconds(30));
+        stream.FinishWriting();
+        pair.Run(TimeSpan.FromSeconds(1));
+        Assert.Contains($"fin {stream.Id}", pair.ServerSees.Events);
+        Assert.False(pair.Client.Hasten(pair.Now));
+    }
+
+    [Fact]
+    public void Haste_does_not_bring_the_idle_timeout_nearer_without_end()
+    {
+        using var pair = new Pair(Short).Confirm();
+        pair.Run(TimeSpan.FromSeconds(1));
+        pair.Cut = true;
+        pair.Client!.OpenStream()!.FinishWriting();
+        pair.Flush();
+        var tries = 0;
+        while (pair.Client.Hasten(pair.Now))
+        {
+            pair.Flush();
+            Assert.InRange(++tries, 1, 20);
+        }
+        Assert.Null(pair.ClientSees.Closed);
+        pair.Run(TimeSpan.FromSeconds(2));
+        Assert.Null(pair.ClientSees.Closed);
+    }
+
+    [Fact]
     public void Silence_ends_a_connection()
     {
         using var pair = new Pair(Short).Confirm();

@@ -31,6 +31,23 @@ internal static class FailureNews
         return after.Find(self) is not null;
     }
 
+    /// <summary>True if two vertices that were linked before are not linked after.</summary>
+    public static bool HasLoss(Topology before, Topology after)
+    {
+        foreach (var vertex in before.Vertices)
+        {
+            if (vertex.Adjacencies.Count == 0) continue;
+            if (after.Find(vertex.Id) is not { } now) return true;
+            foreach (var adjacency in vertex.Adjacencies)
+            {
+                var isThere = false;
+                foreach (var other in now.Adjacencies) isThere |= other.Neighbour == adjacency.Neighbour;
+                if (!isThere) return true;
+            }
+        }
+        return false;
+    }
+
     private static (SpiffeId Neighbour, Label Segment, uint Metric) Key(TopologyAdjacency adjacency) =>
         (adjacency.Neighbour, adjacency.Segment, adjacency.MetricMicroseconds);
 }

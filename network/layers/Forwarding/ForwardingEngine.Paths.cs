@@ -67,6 +67,7 @@ public sealed partial class ForwardingEngine
             else if (!isFirst) EndHold();
         }
         PathsChanged?.Invoke();
+        LinksLost?.Invoke();
     }
 
     /// <summary>The metric of an adjacency has changed: with several to one neighbour another may be the best now.</summary>
@@ -107,10 +108,12 @@ public sealed partial class ForwardingEngine
         lost.Clear();
         computedAt = loop.Now;
         computeTimer.Cancel();
+        var isLoss = FailureNews.HasLoss(table.Topology, topology);
         table = RouteTable.Compute(topology, Self, LinksTo);
         ForgetUnused();
         computation.StartRepairs();
         PathsChanged?.Invoke();
+        if (isLoss) LinksLost?.Invoke();
     }
 
     /// <summary>Forgets neighbours and adjacency segments that neither stand nor are advertised.</summary>

@@ -56,6 +56,9 @@ public sealed partial class ForwardingEngine
     /// <summary>Next hops, repairs or adjacencies have changed: a path may be better, worse, or gone.</summary>
     public event Action? PathsChanged;
 
+    /// <summary>After <see cref="PathsChanged"/>: links that were there before are not, here or elsewhere; packets on them are lost.</summary>
+    public event Action? LinksLost;
+
     /// <summary>Sets the own node segment. After a conflict the former one goes on being understood until another vertex has it.</summary>
     public void SetSegment(Label own)
     {

@@ -12,6 +12,7 @@ namespace Florete.Layers;
 /// </summary>
 internal sealed partial class TransportConnection : ITurnEnd
 {
+    private const int MostHastened = 4;
     private static readonly TimeSpan SampleInterval = TimeSpan.FromMilliseconds(2);
 
     private readonly LoopTimer quicTimer;
@@ -22,7 +23,7 @@ internal sealed partial class TransportConnection : ITurnEnd
     private readonly List<ITransportStream> unflushed = [];
     private readonly LossWindow lossWindow = new();
     private QuicStatistics statistics;
-    private Instant sampledAt;
+    private Instant sampledAt, hastenedAt;
     private long windowGrowthBytes, sendGrowthBytes;
     private bool isGone;
 
@@ -201,6 +202,21 @@ internal sealed partial class TransportConnection : ITurnEnd
     {
         if (isGone) return;
         Quic.HandleExpiry(Endpoint.Loop.Now);
+        WriteAtEndOfTurn();
+    }
+
+    /// <summary>
+    /// Links have gone, here or elsewhere. If the peer has been silent for longer than a round trip, what is under way may have gone by one of them: a
+    /// probe goes out now by the new path, and its acknowledgement tells what is lost, instead of after timeouts that silence has made longer and longer.
+    /// </summary>
+    public void OnLinksLost()
+    {
+        var now = Endpoint.Loop.Now;
+        if (isGone || now - (hastenedAt > LastHeard ? hastenedAt : LastHeard) <= Statistics.MinRoundTrip) return;
+        hastenedAt = now;
+        var underWay = Quic.BytesInFlight;
+        // Something else may have been due before the probe: an acknowledgement, or the next packet of a burst.
+        for (var tries = 0; tries < MostHastened && Quic.BytesInFlight <= underWay && Quic.Hasten(now); tries++) WritePackets();
         WriteAtEndOfTurn();
     }
 

@@ -53,6 +53,7 @@ internal sealed partial class TransportEndpoint : ILocalReceiver, IDisposable
         forwarding.SetReceiver(PayloadType.Quic, this);
         forwarding.SetReceiver(PayloadType.SealedDatagram, Datagrams);
         forwarding.PathsChanged += Datagrams.OnPathsChanged;
+        forwarding.LinksLost += OnLinksLost;
         bounds.Changed += OnBoundsChanged;
     }
 
@@ -175,6 +176,7 @@ internal sealed partial class TransportEndpoint : ILocalReceiver, IDisposable
     {
         Bounds.Changed -= OnBoundsChanged;
         Forwarding.PathsChanged -= Datagrams.OnPathsChanged;
+        Forwarding.LinksLost -= OnLinksLost;
         foreach (var connection in connections.ToArray())
         {
             connection.Close(PortalError.Closed, "The vertex is shutting down.");
@@ -225,6 +227,11 @@ internal sealed partial class TransportEndpoint : ILocalReceiver, IDisposable
     {
         connections.Add(connection);
         connection.Incarnation = directory.IncarnationOf(connection.RemoteVertex);
+    }
+
+    private void OnLinksLost()
+    {
+        foreach (var connection in connections.ToArray()) connection.OnLinksLost();
     }
 
     private void OnBoundsChanged() => Loop.Post(() =>

@@ -208,6 +208,21 @@ public class DirectoryTests
     }
 
     [Fact]
+    public void A_link_lost_elsewhere_does_not_wait_for_other_news_to_settle()
+    {
+        using var network = new DirectoryNetwork(14);
+        var ring = network.Ring(4);
+        Assert.True(network.Converges(Soon));
+        network.Clock.Run(TimeSpan.FromSeconds(10));
+        var before = ring[2].TopologyChanges;
+        ring[3].Metric = 5000;
+        ring[3].Turn(ring[3].Advertise);
+        Assert.True(network.Clock.RunUntil(() => ring[2].TopologyChanges > before, TimeSpan.FromSeconds(1)));
+        network.Links[0].Down();
+        Assert.True(network.Clock.RunUntil(() => ring[2].Directory.Topology.Find(ring[1].Id)!.Adjacencies.Count == 1, TimeSpan.FromMilliseconds(40)));
+    }
+
+    [Fact]
     public void Two_machines_with_one_identity_do_not_storm()
     {
         using var network = new DirectoryNetwork(13);
