@@ -27,6 +27,9 @@ public interface IDatagramReceiver
 
     /// <summary>After <see cref="SendResult.Blocked"/>: try again.</summary>
     void OnWritable();
+
+    /// <summary>A network device has changed; whether it matters here, a send will tell.</summary>
+    void OnMediumChanged();
 }
 
 /// <summary>What became of a send.</summary>

@@ -18,7 +18,7 @@ internal sealed class LinkPulse(Liveness liveness, PathQuality quality)
     private Instant wakesAt = Instant.Never;
     private ulong peerSent;
     private Instant peerSentAt;
-    private bool isAnswerDue;
+    private bool isAnswerDue, isQuestionDue;
 
     /// <summary>When the loop did not run in time, the neighbour is not to blame. Asked by the timer and by what arrives, whichever is first after a stall.</summary>
     public void ForgiveOwnStall(Instant now)
@@ -42,10 +42,13 @@ internal sealed class LinkPulse(Liveness liveness, PathQuality quality)
         return wakesAt = next > now ? next : now + TimeSpan.FromMilliseconds(1);
     }
 
+    /// <summary>A question is due now, whatever was heard; at most as often as an answer.</summary>
+    public void AskAtOnce() => isQuestionDue = true;
+
     /// <summary>When a keep-alive is due; <paramref name="lastSent"/>: when anything was sent last.</summary>
     public Instant KeepAliveAt(Instant lastSent, Instant now)
     {
-        if (isAnswerDue) return lastKeepAlive + LeastAnswerInterval;
+        if (isAnswerDue || isQuestionDue) return lastKeepAlive + LeastAnswerInterval;
         // Failing sends are tried again quickly: either the medium comes back, or the link goes down.
         if (liveness.IsFailing) return lastKeepAlive + LeastAnswerInterval;
         if (now >= liveness.AsksAt) return lastKeepAlive + liveness.Times.AskInterval;
@@ -59,8 +62,10 @@ internal sealed class LinkPulse(Liveness liveness, PathQuality quality)
         quality.OnReceiving(received, lost, now);
         lastKeepAlive = now;
         isAnswerDue = false;
+        var asks = isQuestionDue || now >= liveness.AsksAt;
+        isQuestionDue = false;
         return new KeepAlive(
-            now >= liveness.AsksAt, (ushort)liveness.Times.Interval.TotalMilliseconds, Microseconds(now), peerSent,
+            asks, (ushort)liveness.Times.Interval.TotalMilliseconds, Microseconds(now), peerSent,
             peerSent == 0 ? 0 : (uint)Math.Min(uint.MaxValue, (now - peerSentAt).TotalMicroseconds), received, lost);
     }
 

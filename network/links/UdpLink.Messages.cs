@@ -22,6 +22,14 @@ internal sealed partial class UdpLink
     /// <summary>How often the neighbour's address was changed and validated.</summary>
     public int Moves { get; private set; }
 
+    /// <summary>There is reason to doubt the medium: asks the neighbour, without waiting for silence.</summary>
+    public void AskAtOnce()
+    {
+        if (IsClosed || !IsUp) return;
+        pulse.AskAtOnce();
+        SetTimer(port.Loop.Now);
+    }
+
     private void OnTimer()
     {
         if (IsClosed) return;

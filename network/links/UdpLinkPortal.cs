@@ -218,6 +218,11 @@ public sealed partial class UdpLinkPortal : IPortal, IAsyncDisposable
         }
 
         public void OnWritable() => portal.port.OnWritable();
+
+        public void OnMediumChanged()
+        {
+            foreach (var link in portal.byPair.Values) link.AskAtOnce();
+        }
     }
 
     private void OnDatagram(UdpAddress from, ReadOnlySpan<byte> datagram)

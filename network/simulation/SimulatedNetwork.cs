@@ -146,6 +146,9 @@ public sealed class SimulatedSocket : IDatagramSocket
 
     public void Start(IDatagramReceiver receiver) => Receiver = receiver;
 
+    /// <summary>The system tells that a network device has changed.</summary>
+    public void TellOfChange() => Loop.Post(() => Receiver?.OnMediumChanged());
+
     /// <summary>The address changes, as it does for a laptop in another network.</summary>
     public void MoveTo(string address)
     {

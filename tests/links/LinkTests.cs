@@ -127,6 +127,24 @@ public class LinkTests
         Assert.True(meeting.Clock.RunUntil(() => link.Closed.IsCancellationRequested, TimeSpan.FromMilliseconds(50)));
     }
 
+    [Theory]
+    [InlineData(0)]
+    [InlineData(13)]
+    [InlineData(26)]
+    [InlineData(39)]
+    public void A_device_that_goes_down_ends_an_idle_link_at_once_and_one_that_changes_ends_none(int phase)
+    {
+        var (meeting, a, b, link) = Linked();
+        meeting.Clock.Run(TimeSpan.FromMilliseconds(1000 + phase));
+        a.Socket.TellOfChange();
+        meeting.Clock.Run(TimeSpan.FromSeconds(1));
+        Assert.False(link.Closed.IsCancellationRequested);
+        Assert.False(b.Accepted[0].Closed.IsCancellationRequested);
+        a.Socket.HasRoute = false;
+        a.Socket.TellOfChange();
+        Assert.True(meeting.Clock.RunUntil(() => link.Closed.IsCancellationRequested, TimeSpan.FromMilliseconds(30)));
+    }
+
     [Fact]
     public void A_loop_that_did_not_run_blames_itself()
     {

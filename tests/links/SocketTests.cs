@@ -33,6 +33,10 @@ public class SocketTests
         public void OnWritable()
         {
         }
+
+        public void OnMediumChanged()
+        {
+        }
     }
 
     private static DatagramBatch Batch(UdpAddress to, byte[] bodies, int count, int bytes)

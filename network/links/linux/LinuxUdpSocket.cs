@@ -28,6 +28,7 @@ public sealed unsafe class LinuxUdpSocket : IDatagramSocket
     private readonly ControlMessage[] controls = GC.AllocateArray<ControlMessage>(ReceiveBuffers + 1, pinned: true);
     private readonly BatchEntry[] receiveEntries = GC.AllocateArray<BatchEntry>(ReceiveBuffers, pinned: true);
     private readonly BatchEntry[] sendEntries = GC.AllocateArray<BatchEntry>(DatagramBatch.MaxDatagrams, pinned: true);
+    private readonly NetworkChanges? changes;
     private IDatagramReceiver? receiver;
     private IDisposable? readable;
     private IDisposable? writable;
@@ -46,6 +47,8 @@ public sealed unsafe class LinuxUdpSocket : IDatagramSocket
             writableEpoll = epoll_create1(CloseOnExec);
             if (writableEpoll < 0) throw new Win32Exception();
             ArmWritable(EpollAdd, 0);
+            // Here, because the thread may be in the socket's network namespace only now.
+            changes = NetworkChanges.TryOpen();
         }
         catch
         {
@@ -75,6 +78,7 @@ public sealed unsafe class LinuxUdpSocket : IDatagramSocket
         this.receiver = receiver;
         readable = loop.Watch(descriptor, OnReadable);
         writable = loop.Watch(writableEpoll, OnWritable);
+        changes?.Start(loop, receiver.OnMediumChanged);
     }
 
     public SendResult Send(DatagramBatch batch)
@@ -97,6 +101,7 @@ public sealed unsafe class LinuxUdpSocket : IDatagramSocket
         isClosed = true;
         readable?.Dispose();
         writable?.Dispose();
+        changes?.Dispose();
         _ = close(writableEpoll);
         _ = close(descriptor);
     }

@@ -9,6 +9,8 @@ internal static unsafe partial class SocketCalls
 {
     public const int InterNetwork = 2, InterNetworkV6 = 10;
     public const int DatagramNonBlockCloexec = 2 | 0x800 | 0x80000;
+    public const int Netlink = 16, NetlinkRoute = 0, RawNonBlockCloexec = 3 | 0x800 | 0x80000;
+    public const uint GroupOfDevices = 1; // RTMGRP_LINK
     public const int SolSocket = 1, SolIp = 0, SolIPv6 = 41, SolUdp = 17;
     public const int SoSndBuf = 7, SoRcvBuf = 8, SoSndBufForce = 32, SoRcvBufForce = 33;
     public const int IpMtuDiscover = 10, IPv6MtuDiscover = 23, MtuDiscoverProbe = 3, IPv6Only = 26;
@@ -43,6 +45,9 @@ internal static unsafe partial class SocketCalls
 
     [LibraryImport("libc", SetLastError = true)]
     public static partial int recvmmsg(int socket, BatchEntry* messages, uint count, int flags, void* timeout);
+
+    [LibraryImport("libc", SetLastError = true)]
+    public static partial nint recv(int socket, void* buffer, nint bytes, int flags);
 
     [LibraryImport("libc", SetLastError = true)]
     public static partial int epoll_create1(int flags);
