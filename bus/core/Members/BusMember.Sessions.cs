@@ -64,7 +64,7 @@ public sealed partial class BusMember
         ReceiverSession session;
         lock (gate) session = receiver.Open(from);
         await new BusConnection(pipe, new ReceiverEnd(this, session), gate).RunAsync(cancellationToken).ConfigureAwait(false);
-        lock (gate) receiver.Close(session, Clock.Now);
+        lock (gate) receiver.Close(session);
         readable.Set();
     }
 

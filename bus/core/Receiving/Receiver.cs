@@ -64,19 +64,15 @@ internal sealed class Receiver(Guid incarnation)
     /// <summary>
     /// The connection has ended. What waits is forgotten, for it comes again, in order; what is being consumed goes on, and is told by its number when it comes again.
     /// </summary>
-    public void Close(ReceiverSession session, Instant now)
+    public void Close(ReceiverSession session)
     {
         if (!sessions.Remove(session)) return;
-        foreach (var memory in memories.Values)
+        foreach (var delivery in session.Deliveries)
         {
-            foreach (var delivery in memory.Open.Values.Where(d => d.Session == session).ToList())
-            {
-                delivery.Session = null;
-                if (delivery.Waiting is null) continue;
-                delivery.Queue.Remove(delivery);
-                Forget(delivery);
-            }
-            if (memory.Sender == session.Sender) memory.UsedAt = now;
+            delivery.Session = null;
+            if (delivery.Waiting is null) continue;
+            delivery.Queue.Remove(delivery);
+            Forget(delivery);
         }
     }
 

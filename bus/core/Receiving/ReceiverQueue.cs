@@ -55,7 +55,7 @@ internal sealed class SenderMemory(BusSender sender)
     /// <summary>Waiting or being consumed, by number.</summary>
     public Dictionary<ulong, BusDelivery> Open { get; } = [];
 
-    /// <summary>When its last connection ended, or it was last used.</summary>
+    /// <summary>When it was last used.</summary>
     public Instant UsedAt { get; set; }
 
     public bool IsCompleted(ulong sequence) => completed.Contains(sequence);

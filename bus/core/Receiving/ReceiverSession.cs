@@ -9,6 +9,7 @@ internal sealed class ReceiverSession
     private readonly Receiver receiver;
     private readonly FrameAssembler assembler = new();
     private readonly Dictionary<ushort, int> unacknowledged = [];
+    private readonly HashSet<BusDelivery> deliveries = [];
     private long unacknowledgedBytes;
     private bool hasHello;
 
@@ -51,8 +52,15 @@ internal sealed class ReceiverSession
         if (hasHello && Failure is null) BusFrameWriter.Queue(Output, queue);
     }
 
+    /// <summary>What has come here and is not answered for.</summary>
+    internal IReadOnlyCollection<BusDelivery> Deliveries => deliveries;
+
+    /// <summary>The same message has come by another connection, which will be answered.</summary>
+    internal void Release(BusDelivery delivery) => deliveries.Remove(delivery);
+
     internal void Acknowledge(BusDelivery delivery, DeliveryOutcome outcome, string sentence)
     {
+        deliveries.Remove(delivery);
         unacknowledgedBytes -= delivery.Message.Cost;
         unacknowledged[delivery.Number]--;
         Answer(delivery.Number, delivery.Sequence, outcome, sentence);
@@ -126,7 +134,9 @@ internal sealed class ReceiverSession
             Fail($"Message {frame.Sequence} was sent twice on one connection.");
             return;
         }
+        delivery.Session?.Release(delivery);
         delivery.Session = this;
+        deliveries.Add(delivery);
         unacknowledged[frame.Queue] = count + 1;
         unacknowledgedBytes += delivery.Message.Cost;
     }

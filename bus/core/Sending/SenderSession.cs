@@ -20,7 +20,7 @@ internal sealed class SenderSession
     private Instant heardAt;
     private bool isPinged;
     private long unacknowledged;
-    private int turn;
+    private uint turn;
 
     internal SenderSession(Sender sender, SpiffeId? remote, SpiffeId? vertex, bool isLocal, Instant now)
     {
@@ -52,7 +52,7 @@ internal sealed class SenderSession
 
     public IEnumerable<QueueFrame> Queues => queues.Values;
 
-    internal Instant NextDue => heardAt + (isPinged ? BusLimits.SilenceLimit : BusLimits.PingAfter);
+    internal Instant NextDue => Failure is not null ? Instant.Never : heardAt + (isPinged ? BusLimits.SilenceLimit : BusLimits.PingAfter);
 
     /// <summary>Takes all of what arrived.</summary>
     public void Receive(in ReadOnlySequence<byte> received, Instant now)
@@ -80,7 +80,7 @@ internal sealed class SenderSession
         var idle = 0;
         while (assigned.Count > 0 && idle < assigned.Count && Output.WrittenCount < OutputTarget)
         {
-            var queue = assigned[turn++ % assigned.Count];
+            var queue = assigned[(int)(turn++ % (uint)assigned.Count)];
             if (queue.Peek() is not { } message)
             {
                 idle++;
