@@ -4,9 +4,9 @@ namespace Florete.Bus.MassTransit;
 
 /// <summary>
 /// Addresses of the bus: <c>florete://bus/orders</c> is the queue <c>orders</c>, whoever receives there; <c>florete://shop.home.rete/orders</c> the same, of that identity alone.
-/// Short forms: <c>queue:orders</c>, <c>topic:…</c>.
+/// A temporary queue, to which answers go, has <c>?temporary=true</c>. Short forms: <c>queue:orders</c>, <c>topic:…</c>.
 /// </summary>
-internal readonly record struct FloreteAddress(string Host, string Name, bool IsTopic)
+internal readonly record struct FloreteAddress(string Host, string Name, bool IsTopic, bool IsTemporary = false)
 {
     public const string Scheme = "florete";
 
@@ -15,7 +15,10 @@ internal readonly record struct FloreteAddress(string Host, string Name, bool Is
 
     public static readonly Uri HostAddress = new($"{Scheme}://{Anyone}/");
 
-    public static FloreteAddress Queue(string name) => new(Anyone, name, false);
+    private const string TopicQuery = "?type=topic";
+    private const string TemporaryQuery = "?temporary=true";
+
+    public static FloreteAddress Queue(string name, bool isTemporary = false) => new(Anyone, name, false, isTemporary);
 
     public static FloreteAddress Topic(string name) => new(Anyone, name, true);
 
@@ -29,7 +32,7 @@ internal readonly record struct FloreteAddress(string Host, string Name, bool Is
         {
             "queue" => Queue(path),
             "topic" or "exchange" => Topic(path),
-            Scheme => new FloreteAddress(address.Host, path.TrimStart('/'), address.Query == "?type=topic"),
+            Scheme => new FloreteAddress(address.Host, path.TrimStart('/'), address.Query == TopicQuery, address.Query == TemporaryQuery),
             _ => throw new ArgumentException($"'{address}' has the scheme of another transport; {Advice}.", nameof(address)),
         };
         if (parsed.Name.Length == 0) throw new ArgumentException($"'{address}' names no queue; {Advice}.", nameof(address));
@@ -39,5 +42,8 @@ internal readonly record struct FloreteAddress(string Host, string Name, bool Is
 
     public BusDestination ToDestination() => new(Name, Host == Anyone ? null : MeshName.Parse(Host, null));
 
-    public Uri ToUri() => new($"{Scheme}://{Host}/{Uri.EscapeDataString(Name)}{(IsTopic ? "?type=topic" : "")}");
+    public Uri ToUri() => new($"{Scheme}://{Host}/{Uri.EscapeDataString(Name)}{(IsTopic ? TopicQuery : IsTemporary ? TemporaryQuery : "")}");
+
+    /// <summary>The same queue of that identity alone, if it is a temporary one of whoever; else as it is.</summary>
+    public FloreteAddress BoundTo(SpiffeId identity) => IsTemporary && Host == Anyone ? this with { Host = MeshName.ToSni(identity) } : this;
 }

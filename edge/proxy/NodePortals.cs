@@ -48,7 +48,7 @@ internal sealed partial class NodePortals(NodeMaterials materials, EdgeConnectio
             var owner = PrivateSocket.FindUser(socket.Owner) ?? throw new IOException($"There is no user '{socket.Owner}' on this machine; correct owner.");
             var bound = PrivateSocket.Bind(socket.Socket, owner);
             servers.Add(socket, new PortalSocketServer(
-                bound, socket.Socket, owner, materials.Find(socket.Identity)!, portal, connections, gate, logger));
+                bound, socket.Socket, owner, materials.Find(socket.Identity)!, configuration.Vertex, portal, connections, gate, logger));
             Serves(socket.Socket, socket.Identity.Path, socket.Owner);
         }
     }

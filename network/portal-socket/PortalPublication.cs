@@ -11,14 +11,17 @@ public sealed class PortalPublication : IPortalPublication
     private readonly IAcceptor acceptor;
     private readonly CancellationTokenSource stopping = new();
 
-    internal PortalPublication(PortalSocketClient client, FrameSocket frames, SpiffeId identity, IAcceptor acceptor)
+    internal PortalPublication(PortalSocketClient client, FrameSocket frames, ConnectionEnds ends, IAcceptor acceptor)
     {
-        (this.client, this.frames, Identity, this.acceptor) = (client, frames, identity, acceptor);
+        (this.client, this.frames, Identity, Vertex, this.acceptor) = (client, frames, ends.Local, ends.RemoteVertex, acceptor);
         Ended = Task.Run(ServeAsync);
     }
 
     /// <summary>The socket's identity.</summary>
     public SpiffeId Identity { get; }
+
+    /// <summary>The node's vertex.</summary>
+    public SpiffeId? Vertex { get; }
 
     /// <summary>Completes when it is withdrawn: null after disposing, else why flor ended it.</summary>
     public Task<PortalException?> Ended { get; }

@@ -37,7 +37,7 @@ public sealed class PortalSocketClient(string path) : IProgramPortal
     public async Task<PortalPublication> PublishAsync(IAcceptor acceptor, CancellationToken cancellationToken = default)
     {
         var (frames, ends) = await AskAsync(PortalFrameWriter.Publish(), cancellationToken).ConfigureAwait(false);
-        if (ends is not null) return new PortalPublication(this, frames, ends.Local, acceptor);
+        if (ends is not null) return new PortalPublication(this, frames, ends, acceptor);
         frames.Dispose();
         throw Violation();
     }

@@ -27,6 +27,9 @@ public interface IPortalPublication : IAsyncDisposable
     /// <summary>What is published: who the portal's program is.</summary>
     SpiffeId Identity { get; }
 
+    /// <summary>The vertex that publishes it; null: the portal does not say.</summary>
+    SpiffeId? Vertex => null;
+
     /// <summary>Completes when it is withdrawn: null after disposing, else why the portal ended it.</summary>
     Task<PortalException?> Ended { get; }
 }

@@ -7,7 +7,7 @@ namespace Florete.Bus;
 
 /// <summary>Keeps the member's identity published, and runs the connections that arrive.</summary>
 internal sealed class BusPublisher(
-    IProgramPortal portal, Func<PortalConnection, CancellationToken, Task> receive, Action<SpiffeId> setOwn, ILogger logger, CancellationToken stopping) : IAcceptor
+    IProgramPortal portal, Func<PortalConnection, CancellationToken, Task> receive, Action<SpiffeId, SpiffeId?> setOwn, ILogger logger, CancellationToken stopping) : IAcceptor
 {
     // flor is back within a second of its restart, and asking costs little.
     private static readonly TimeSpan LeastDelay = TimeSpan.FromMilliseconds(50);
@@ -27,7 +27,7 @@ internal sealed class BusPublisher(
                 var publication = await portal.PublishAsync(this, stopping).ConfigureAwait(false);
                 await using (publication.ConfigureAwait(false))
                 {
-                    setOwn(publication.Identity);
+                    setOwn(publication.Identity, publication.Vertex);
                     logger.Published(portal);
                     (delay, told) = (LeastDelay, "");
                     reason = (await publication.Ended.WaitAsync(stopping).ConfigureAwait(false))?.Message ?? "it was withdrawn.";

@@ -22,6 +22,7 @@ internal sealed class PeerSet
     private readonly Dictionary<(SpiffeId Service, SpiffeId Vertex), Peer> peers = [];
     private readonly HashSet<(SpiffeId Service, SpiffeId Vertex)> others = [];
     private readonly TaskCompletionSource met = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private SpiffeId? ownVertex;
 
     public PeerSet(
         IProgramPortal portal, BusMemberOptions options, ILogger logger, Func<PortalConnection, Action, CancellationToken, Task<SenderEnded>> run, CancellationToken stopping)
@@ -39,14 +40,18 @@ internal sealed class PeerSet
     /// <summary>Why peers cannot be discovered; null: they can.</summary>
     public string? Trouble { get; private set; }
 
-    public void SetOwn(SpiffeId own)
+    public void SetOwn(SpiffeId own, SpiffeId? vertex)
     {
         lock (gate)
         {
+            ownVertex = vertex;
+            // It may have been discovered before it was known to be this member.
+            if (vertex is not null && peers.TryGetValue((own, vertex), out var self)) self.IsPresent = false;
             if (Own == own) return;
             Own = own;
             // Other instances of the same identity are peers too.
             foreach (var other in others.Where(o => o.Service == own).ToList()) Present(other.Service, other.Vertex);
+            others.Clear();
         }
     }
 
@@ -113,6 +118,8 @@ internal sealed class PeerSet
 
     private void Present(SpiffeId service, SpiffeId vertex)
     {
+        // This member itself; where the vertex is not known, the greeting tells.
+        if (service == Own && vertex == ownVertex) return;
         if (service != Own && !patterns.Any(p => p.Matches(service)))
         {
             // Some may turn out to be this member's own identity.

@@ -15,7 +15,6 @@ internal sealed class FloreteReceiveEndpointConfiguration : ReceiveEndpointConfi
         : base(host, endpoint)
     {
         (this.host, this.endpoint, QueueName) = (host, endpoint, queueName);
-        InputAddress = FloreteAddress.Queue(queueName).ToUri();
         IsTemporary = IsBusEndpoint;
     }
 
@@ -31,7 +30,7 @@ internal sealed class FloreteReceiveEndpointConfiguration : ReceiveEndpointConfi
 
     public override Uri HostAddress => host.HostAddress;
 
-    public override Uri InputAddress { get; }
+    public override Uri InputAddress => FloreteAddress.Queue(QueueName, IsTemporary).ToUri();
 
     public override ReceiveEndpointContext CreateReceiveEndpointContext() => CreateContext();
 

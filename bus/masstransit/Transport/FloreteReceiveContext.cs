@@ -11,6 +11,20 @@ internal sealed class FloreteReceiveContext(BusDelivery delivery, FloreteReceive
     public override MessageBody Body { get; } = new MemoryMessageBody(delivery.Message.Body);
 
     protected override IHeaderProvider HeaderProvider { get; } = FloreteHeaders.Read(delivery.Message.Headers);
+
+    protected override ISendEndpointProvider GetSendEndpointProvider() => new Bound(base.GetSendEndpointProvider(), delivery.Sender);
+
+    /// <summary>
+    /// Answers to temporary queues, whose names anybody may claim, go to the identity that asked and to nobody else. (A message that this member has sent to itself, to put it
+    /// off, no longer shows who asked first.)
+    /// </summary>
+    private sealed class Bound(ISendEndpointProvider inner, BusSender sender) : ISendEndpointProvider
+    {
+        public ConnectHandle ConnectSendObserver(ISendObserver observer) => inner.ConnectSendObserver(observer);
+
+        public Task<ISendEndpoint> GetSendEndpoint(Uri address) =>
+            inner.GetSendEndpoint(sender is { Identity: { } identity, Vertex: not null } ? FloreteAddress.Parse(address).BoundTo(identity).ToUri() : address);
+    }
 }
 
 internal sealed class FloreteReceiveEndpointContext(FloreteHostConfiguration host, FloreteReceiveEndpointConfiguration configuration)

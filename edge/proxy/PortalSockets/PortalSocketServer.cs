@@ -20,6 +20,7 @@ internal sealed partial class PortalSocketServer : IAsyncDisposable
 
     private readonly IPortal portal;
     private readonly HeldIdentity identity;
+    private readonly SpiffeId vertex;
     private readonly EdgeConnections connections;
     private readonly HandshakeGate gate;
     private readonly ILogger logger;
@@ -34,14 +35,15 @@ internal sealed partial class PortalSocketServer : IAsyncDisposable
     /// <param name="path">Where it is.</param>
     /// <param name="ownerId">The user who may open it, besides root.</param>
     /// <param name="identity">Whom its programs act as.</param>
+    /// <param name="vertex">Of the node; its programs are told where they are.</param>
     /// <param name="portal">Of the node's vertex.</param>
     /// <param name="connections">Of the node.</param>
     /// <param name="gate">Bounds programs that have not said what they want.</param>
     /// <param name="logger">For refusals and faults.</param>
     public PortalSocketServer(
-        Socket bound, string path, uint ownerId, HeldIdentity identity, IPortal portal, EdgeConnections connections, HandshakeGate gate, ILogger logger)
+        Socket bound, string path, uint ownerId, HeldIdentity identity, SpiffeId vertex, IPortal portal, EdgeConnections connections, HandshakeGate gate, ILogger logger)
     {
-        (this.path, this.ownerId, this.identity, this.portal) = (path, ownerId, identity, portal);
+        (this.path, this.ownerId, this.identity, this.vertex, this.portal) = (path, ownerId, identity, vertex, portal);
         (this.connections, this.gate, this.logger) = (connections, gate, logger);
         listener = new Listener($"portal socket of {identity.Id.Path}", bound, ServeAsync, logger);
     }
@@ -130,7 +132,7 @@ internal sealed partial class PortalSocketServer : IAsyncDisposable
         var published = await portal.PublishAsync(identity, publication, stopping.Token).ConfigureAwait(false);
         try
         {
-            await frames.WriteAsync(PortalFrameWriter.Ok(new ConnectionEnds(identity.Id, identity.Id, identity.Id)), CancellationToken.None).ConfigureAwait(false);
+            await frames.WriteAsync(PortalFrameWriter.Ok(new ConnectionEnds(identity.Id, identity.Id, vertex)), CancellationToken.None).ConfigureAwait(false);
             publication.Begin();
             await ReadDecisionsAsync(frames).ConfigureAwait(false);
         }

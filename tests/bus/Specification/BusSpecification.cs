@@ -279,13 +279,20 @@ public abstract class BusSpecification : IAsyncLifetime
     {
         private readonly Channel<ConsumeContext<T>> received = Channel.CreateUnbounded<ConsumeContext<T>>();
 
+        private int total;
+
+        /// <summary>Not read yet.</summary>
         public int Count => received.Reader.Count;
+
+        /// <summary>Of all times.</summary>
+        public int Total => total;
 
         public void Receive(IReceiveEndpointConfigurator endpoint) => endpoint.Handler<T>(AddAsync);
 
         public Task AddAsync(ConsumeContext<T> context)
         {
             received.Writer.TryWrite(context);
+            Interlocked.Increment(ref total);
             return Task.CompletedTask;
         }
 
