@@ -35,6 +35,7 @@ internal sealed partial class Listener : IAsyncDisposable
     {
         (this.name, socket, this.serve, this.logger) = (name, bound, serve, logger);
         this.loop = loop is { CanWatch: true } ? loop : null;
+        LocalSocket.SetBuffers(socket);
         socket.Listen(Backlog);
         if (this.loop is null)
         {

@@ -11,8 +11,9 @@ namespace Florete.Proxy.Local;
 /// </summary>
 internal abstract class LocalSocket(Socket socket) : IDisposable
 {
-    // Unless told, the system lets a program that does not read have up to 4 MB of the mesh's bytes in its socket.
-    private const int SendBufferBytes = 512 * 1024;
+    // Sending: unless told, the system lets a program that does not read have up to 4 MB of the mesh's bytes in its socket. Receiving: it starts with
+    // 128 KB and stays there while we read as fast as a program writes, so that both change places for every 64 KB.
+    private const int BufferBytes = 512 * 1024;
 
     public Socket Socket => socket;
 
@@ -27,7 +28,7 @@ internal abstract class LocalSocket(Socket socket) : IDisposable
         try
         {
             socket.Blocking = false;
-            socket.SendBufferSize = SendBufferBytes;
+            SetBuffers(socket);
             if (socket.AddressFamily != AddressFamily.Unix) socket.NoDelay = true;
             return loop is { CanWatch: true } ? new LoopSocket(socket, loop) : new PoolSocket(socket);
         }
@@ -52,6 +53,7 @@ internal abstract class LocalSocket(Socket socket) : IDisposable
             var socket = new Socket(candidates[i].AddressFamily, SocketType.Stream, ProtocolType.Tcp);
             try
             {
+                SetBuffers(socket);
                 if (loop is not { CanWatch: true }) await socket.ConnectAsync(candidates[i], cancellationToken);
                 else if (LoopSocket.TryConnectNow(socket, candidates[i]) is false) return await LoopSocket.ConnectedAsync(socket, loop, cancellationToken);
                 return Over(socket, loop);
@@ -67,6 +69,9 @@ internal abstract class LocalSocket(Socket socket) : IDisposable
             }
         }
     }
+
+    /// <summary>For a socket that is to listen or to connect: its first window follows from the buffers that it has by then.</summary>
+    public static void SetBuffers(Socket socket) => socket.SendBufferSize = socket.ReceiveBufferSize = BufferBytes;
 
     /// <summary>Until there is something to read, or the end; holds no memory meanwhile, so an idle connection costs none.</summary>
     /// <exception cref="SocketException">The socket failed.</exception>
