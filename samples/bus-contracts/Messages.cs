@@ -1,0 +1,5 @@
+namespace Shop;
+
+public record Order(string Item);
+
+public record OrderTaken(string Text);
