@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.IO.Pipelines;
 using Florete.Portals;
+using Microsoft.Extensions.Logging;
 
 namespace Florete.Bus;
 
@@ -30,11 +31,12 @@ internal sealed class BusConnection
     private readonly IDuplexPipe pipe;
     private readonly IBusSession session;
     private readonly Lock gate;
+    private readonly ILogger logger;
     private readonly Pulse hasOutput = new();
 
-    public BusConnection(IDuplexPipe pipe, IBusSession session, Lock gate)
+    public BusConnection(IDuplexPipe pipe, IBusSession session, Lock gate, ILogger logger)
     {
-        (this.pipe, this.session, this.gate) = (pipe, session, gate);
+        (this.pipe, this.session, this.gate, this.logger) = (pipe, session, gate, logger);
         session.Output.Ready = hasOutput.Set;
     }
 
@@ -56,7 +58,7 @@ internal sealed class BusConnection
         return session.Failure ?? await first.ConfigureAwait(false);
     }
 
-    private static async Task<string> GuardAsync(Func<CancellationToken, Task<string>> work, CancellationToken cancellationToken)
+    private async Task<string> GuardAsync(Func<CancellationToken, Task<string>> work, CancellationToken cancellationToken)
     {
         try
         {
@@ -68,6 +70,12 @@ internal sealed class BusConnection
         }
         catch (Exception e) when (e is IOException or PortalException or InvalidOperationException or System.Net.Sockets.SocketException or ObjectDisposedException)
         {
+            return e.Message;
+        }
+        catch (Exception e)
+        {
+            // It ends this connection and no other.
+            logger.Failed(e);
             return e.Message;
         }
     }

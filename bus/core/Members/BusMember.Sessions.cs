@@ -50,7 +50,7 @@ public sealed partial class BusMember
 
     private async Task<SenderEnded> RunAsync(IDuplexPipe pipe, SenderSession session, Action? ready, CancellationToken cancellationToken)
     {
-        var reason = await new BusConnection(pipe, new SenderEnd(this, session, ready), gate).RunAsync(cancellationToken).ConfigureAwait(false);
+        var reason = await new BusConnection(pipe, new SenderEnd(this, session, ready), gate, logger).RunAsync(cancellationToken).ConfigureAwait(false);
         lock (gate)
         {
             sender.Close(session, Clock.Now);
@@ -63,7 +63,7 @@ public sealed partial class BusMember
     {
         ReceiverSession session;
         lock (gate) session = receiver.Open(from);
-        await new BusConnection(pipe, new ReceiverEnd(this, session), gate).RunAsync(cancellationToken).ConfigureAwait(false);
+        await new BusConnection(pipe, new ReceiverEnd(this, session), gate, logger).RunAsync(cancellationToken).ConfigureAwait(false);
         lock (gate) receiver.Close(session);
         readable.Set();
     }

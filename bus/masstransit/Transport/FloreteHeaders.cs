@@ -40,9 +40,9 @@ internal static class FloreteHeaders
                 if (Value(property.Value) is { } value) read[property.Name] = value;
             }
         }
-        catch (JsonException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
-            // No headers then; a message without its content type goes among the errors.
+            // No JSON, or text that is none (half a character). What was read before stands; a message without its content type goes among the errors.
         }
         return new Provider(read);
     }

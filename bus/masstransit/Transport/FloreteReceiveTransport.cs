@@ -1,6 +1,7 @@
 using Florete.Bus.MassTransit.Configuration;
 using MassTransit;
 using MassTransit.Transports;
+using Microsoft.Extensions.Logging;
 
 namespace Florete.Bus.MassTransit.Transport;
 
@@ -91,7 +92,25 @@ internal sealed class FloreteReceiveTransport(FloreteHostConfiguration host, Flo
         {
             // The next message is taken meanwhile, if there is a slot.
             await Task.Yield();
-            using var receive = new FloreteReceiveContext(delivery, context);
+            try
+            {
+                using var receive = new FloreteReceiveContext(delivery, context);
+                await DispatchAsync(receive, from, delivery).ConfigureAwait(false);
+            }
+            catch (Exception e)
+            {
+                // Nobody else would answer for it.
+                from.Finish(delivery, DeliveryOutcome.Faulted, e.Message);
+                context.LogContext.Logger.CannotDeliver(e, context.QueueName);
+            }
+            finally
+            {
+                slots.Release();
+            }
+        }
+
+        private async Task DispatchAsync(FloreteReceiveContext receive, BusReceiver from, BusDelivery delivery)
+        {
             try
             {
                 await Dispatch(Interlocked.Increment(ref count), receive, new FloreteReceiveLock(this, from, delivery)).ConfigureAwait(false);
@@ -99,10 +118,6 @@ internal sealed class FloreteReceiveTransport(FloreteHostConfiguration host, Flo
             catch (Exception e)
             {
                 receive.LogTransportFaulted(e);
-            }
-            finally
-            {
-                slots.Release();
             }
         }
 
@@ -124,4 +139,10 @@ internal sealed class FloreteReceiveTransport(FloreteHostConfiguration host, Flo
             public Task ValidateLockStatus() => Task.CompletedTask;
         }
     }
+}
+
+internal static partial class ReceiveLog
+{
+    [LoggerMessage(Level = LogLevel.Error, Message = "A message for queue {Queue} could not be given to a consumer; it will come again")]
+    public static partial void CannotDeliver(this ILogger logger, Exception e, string queue);
 }
