@@ -25,7 +25,8 @@ public enum PortalFrameType : byte
 /// <summary>Limits and the version of the protocol.</summary>
 public static class PortalSocketProtocol
 {
-    public const byte Version = 1;
+    // 2: the answer to PUBLISH names the publication and its vertex.
+    public const byte Version = 2;
 
     /// <summary>Type and body of one frame.</summary>
     public const int MaxFrameBytes = 4096;

@@ -6,8 +6,8 @@ namespace Florete.Proxy.Inbounds;
 /// </summary>
 internal sealed class HandshakeGate : IAsyncDisposable
 {
-    /// <summary>Each costs about 3 KB here.</summary>
-    public const int DefaultMaxClients = 16_384;
+    /// <summary>Each costs about 8 KB here while thousands of them wait; an honest one is done within milliseconds.</summary>
+    public const int DefaultMaxClients = 2048;
 
     /// <summary>Bytes of unfinished requests beyond the small first piece of each client, all together.</summary>
     public const int DefaultMaxBytes = 8 * 1024 * 1024;

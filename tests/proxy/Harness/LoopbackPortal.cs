@@ -103,7 +103,7 @@ internal sealed class LoopbackConnection : PortalConnection
     private LoopbackConnection(SpiffeId local, SpiffeId remote, SpiffeId vertex, Pipe incoming, Pipe outgoing)
     {
         (Local, Remote, RemoteVertex, this.incoming, this.outgoing) = (local, remote, vertex, incoming, outgoing);
-        Stream = new Duplex(incoming.Reader, outgoing.Writer);
+        Stream = new Duplex(incoming.Reader, new Writer(this, outgoing.Writer));
     }
 
     public override SpiffeId Local { get; }
@@ -147,11 +147,37 @@ internal sealed class LoopbackConnection : PortalConnection
     {
         if (Interlocked.Exchange(ref ended, 1) != 0) return;
         reason = why;
-        // Wakes a reader with the reason, and a waiting writer, without touching ends that others hold.
+        // Wakes a reader with the reason, and a waiting writer. Not by completing the peer's reader: it may hold a buffer just now, whose memory would
+        // be given to somebody else.
         incoming.Writer.Complete(why);
-        outgoing.Reader.Complete(why);
+        outgoing.Writer.CancelPendingFlush();
         closed.Cancel();
     }
 
     private sealed record Duplex(PipeReader Input, PipeWriter Output) : IDuplexPipe;
+
+    /// <summary>Says that nobody reads any more once the connection was aborted, as a stream of the mesh does.</summary>
+    private sealed class Writer(LoopbackConnection connection, PipeWriter inner) : PipeWriter
+    {
+        public override bool CanGetUnflushedBytes => inner.CanGetUnflushedBytes;
+
+        public override long UnflushedBytes => inner.UnflushedBytes;
+
+        public override Memory<byte> GetMemory(int sizeHint = 0) => inner.GetMemory(sizeHint);
+
+        public override Span<byte> GetSpan(int sizeHint = 0) => inner.GetSpan(sizeHint);
+
+        public override void Advance(int bytes) => inner.Advance(bytes);
+
+        public override void CancelPendingFlush() => inner.CancelPendingFlush();
+
+        public override void Complete(Exception? exception = null) => inner.Complete(exception);
+
+        public override async ValueTask<FlushResult> FlushAsync(CancellationToken cancellationToken = default)
+        {
+            if (connection.reason is not null) return new FlushResult(isCanceled: false, isCompleted: true);
+            var result = await inner.FlushAsync(cancellationToken);
+            return connection.reason is null ? result : new FlushResult(isCanceled: false, isCompleted: true);
+        }
+    }
 }
