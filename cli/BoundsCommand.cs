@@ -25,7 +25,7 @@ internal static class BoundsCommand
             }
             else if (valid)
             {
-                Console.WriteLine($"{path}: version {bounds!.Version} of cluster {bounds.Cluster} is valid: {bounds.Links.Count} rules for links, {bounds.Hosts.Count} for hosts, {bounds.Connect.Count} for connect.");
+                Console.WriteLine($"{path}: version {bounds!.Version} of cluster {bounds.Cluster} is valid: {bounds.Links.Count} rules for links, {bounds.Hosts.Count} for hosts, {bounds.Connect.Count} for connect, {bounds.Store.Count} for store.");
             }
             else
             {

@@ -52,12 +52,21 @@ internal static class ClusterCommand
         # Which node may hold which identities: publish services, act as users. '*' is any.
         #   - node: b
         #     identities: [service/hello, 'workload/*']
-        hosts: []
+        hosts:
+          # Every node may have a replica of the storage.
+          - {node: '*', identities: [service/storage]}
 
         # Who may connect to whom.
         #   - from: [user/alice, 'workload/*']
-        #     to: [service/hello]
-        connect: []
+        #     to: [service/hello, service/storage]
+        connect:
+          # Replicas exchange what they have.
+          - {from: [service/storage], to: [service/storage]}
+
+        # Who may read and write which collections of the storage, '*' being all; until ends the writing of a rule, by the time stamped into
+        # what is written. Nobody may without a rule, operators included: their keys sign what is allowed, and do not belong on nodes.
+        #   - {collection: notes, read: [user/alice, user/bob], write: [user/alice], until: 2026-12-31T00:00:00Z}
+        store: []
 
         """;
 }

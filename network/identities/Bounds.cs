@@ -58,14 +58,45 @@ public sealed class Bounds : IBounds
             : now.Missing($"node {vertex.Name} hold {identity.Path}", "hosts");
     }
 
+    /// <summary>May this caller read a collection of the storage?</summary>
+    public Verdict MayRead(SpiffeId caller, string collection)
+    {
+        var now = rules;
+        if (now.Stranger(caller, caller) is { } refusal) return Verdict.Refused(refusal);
+        return now.StoreOf(collection).Any(rule => rule.AllowsReading(caller))
+            ? Verdict.Allowed
+            : now.Missing($"{caller.Path} read collection '{collection}'", "store");
+    }
+
+    /// <summary>Does a version that this author has stamped <paramref name="at"/> count? A function of its arguments and the document alone, the same on every node.</summary>
+    public Verdict MayWrite(SpiffeId author, string collection, DateTimeOffset at)
+    {
+        var now = rules;
+        if (now.Stranger(author, author) is { } refusal) return Verdict.Refused(refusal);
+        DateTimeOffset? ended = null;
+        foreach (var rule in now.StoreOf(collection).Where(rule => rule.NamesWriter(author)))
+        {
+            if (rule.Until is not { } until || at < until) return Verdict.Allowed;
+            if (ended is null || until > ended) ended = until;
+        }
+        return ended is null
+            ? now.Missing($"{author.Path} write collection '{collection}'", "store")
+            : Verdict.Refused($"Bounds version {now.Document.Version} let {author.Path} write collection '{collection}' until {ended:u}, and this is later; move until, or remove it, and sign again.");
+    }
+
     private sealed class Rules(BoundsDocument document)
     {
         // Asked for each of thousands of service records: by node, not by scanning all.
         private readonly ILookup<string, HostRule> hosts = document.Hosts.ToLookup(rule => rule.Node, StringComparer.Ordinal);
 
+        // Asked for every version that is read or replicated.
+        private readonly ILookup<string, StoreRule> store = document.Store.ToLookup(rule => rule.Collection, StringComparer.Ordinal);
+
         public BoundsDocument Document { get; } = document;
 
         public IEnumerable<HostRule> HostsOf(string node) => hosts[node].Concat(hosts["*"]);
+
+        public IEnumerable<StoreRule> StoreOf(string collection) => store[collection].Concat(store["*"]);
 
         public Verdict Missing(string what, string key) => Verdict.Refused(
             $"Bounds version {Document.Version} have no rule that lets {what}; add it under {key} and sign again.");

@@ -11,8 +11,9 @@ namespace Florete.Identities;
 /// <param name="Links">Which vertices may form links.</param>
 /// <param name="Hosts">Which node may hold which identities.</param>
 /// <param name="Connect">Who may connect to whom.</param>
+/// <param name="Store">Who may read and write which collection of the storage.</param>
 public sealed record BoundsDocument(
-    long Version, string Cluster, IReadOnlyList<LinkRule> Links, IReadOnlyList<HostRule> Hosts, IReadOnlyList<ConnectRule> Connect)
+    long Version, string Cluster, IReadOnlyList<LinkRule> Links, IReadOnlyList<HostRule> Hosts, IReadOnlyList<ConnectRule> Connect, IReadOnlyList<StoreRule> Store)
 {
     /// <summary>A text larger than this is refused unread.</summary>
     public const int MaxBytes = 1024 * 1024;
@@ -58,6 +59,19 @@ public sealed record HostRule(string Node, IReadOnlyList<IdentityPattern> Identi
 public sealed record ConnectRule(IReadOnlyList<IdentityPattern> From, IReadOnlyList<IdentityPattern> To)
 {
     public bool Allows(SpiffeId caller, SpiffeId target) => From.Any(pattern => pattern.Matches(caller)) && To.Any(pattern => pattern.Matches(target));
+}
+
+/// <summary>Who may read a collection of the storage, and whose versions of its documents count; collection <c>*</c> is any.</summary>
+/// <param name="Collection">Its name.</param>
+/// <param name="Read">Who may read it.</param>
+/// <param name="Write">Whose versions are valid.</param>
+/// <param name="Until">Versions with this stamp or a later one are not valid by this rule; null: no end. Reading has none.</param>
+public sealed record StoreRule(string Collection, IReadOnlyList<IdentityPattern> Read, IReadOnlyList<IdentityPattern> Write, DateTimeOffset? Until)
+{
+    public bool AllowsReading(SpiffeId caller) => Read.Any(pattern => pattern.Matches(caller));
+
+    /// <summary>Is this one of its writers, whenever?</summary>
+    public bool NamesWriter(SpiffeId author) => Write.Any(pattern => pattern.Matches(author));
 }
 
 /// <summary><c>service/hello</c>, <c>service/*</c>, or <c>*</c>: any service, workload or user.</summary>

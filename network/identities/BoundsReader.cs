@@ -27,7 +27,7 @@ internal sealed class BoundsReader(string source)
             Report(line, error!);
             return null;
         }
-        if (Keys(root, "bounds", "version", "cluster", "links", "hosts", "connect") is not { } keys) return null;
+        if (Keys(root, "bounds", "version", "cluster", "links", "hosts", "connect", "store") is not { } keys) return null;
         var version = Version(keys, root);
         var cluster = "";
         if (!keys.TryGetValue("cluster", out var clusterNode)) Report(root.Line, "'cluster' is missing; add cluster: <name>");
@@ -37,7 +37,8 @@ internal sealed class BoundsReader(string source)
             cluster,
             Rules(keys, "links", Link),
             Rules(keys, "hosts", Host),
-            Rules(keys, "connect", Connect));
+            Rules(keys, "connect", Connect),
+            Rules(keys, "store", Store));
     }
 
     private long Version(Dictionary<string, YamlTree> keys, YamlTree root)
@@ -81,6 +82,52 @@ internal sealed class BoundsReader(string source)
     private ConnectRule? Connect(YamlTree node) => Keys(node, "a rule of connect", "from", "to") is { } keys
         ? new ConnectRule(Patterns(keys, "from", node), Patterns(keys, "to", node))
         : null;
+
+    private StoreRule? Store(YamlTree node)
+    {
+        if (Keys(node, "a rule of store", "collection", "read", "write", "until") is not { } keys) return null;
+        var collection = "";
+        if (keys.TryGetValue("collection", out var name)) collection = Collection(name);
+        else Report(node.Line, "a rule of store needs 'collection'; write collection: apps, or '*' for all");
+        if (!keys.ContainsKey("read") && !keys.ContainsKey("write"))
+        {
+            Report(node.Line, "a rule of store allows nothing without 'read' or 'write'; write read: [user/alice]");
+        }
+        DateTimeOffset? end = null;
+        if (keys.TryGetValue("until", out var until))
+        {
+            end = Time(until);
+            if (!keys.ContainsKey("write")) Report(until.Line, "'until' ends the writing, and this rule has no 'write'; add it, or remove until");
+        }
+        return new StoreRule(
+            collection,
+            keys.ContainsKey("read") ? Patterns(keys, "read", node) : [],
+            keys.ContainsKey("write") ? Patterns(keys, "write", node) : [],
+            end);
+    }
+
+    private string Collection(YamlTree node)
+    {
+        // docs/protocols/storage.md has the same rule.
+        if (node is YamlScalar { Text: var text }
+            && (text == "*" || (text.Length is > 0 and <= 63 && char.IsAsciiLetterLower(text[0]) && text.All(static c => char.IsAsciiLetterLower(c) || char.IsAsciiDigit(c) || c == '-'))))
+        {
+            return text;
+        }
+        Report(node.Line, "'collection' must be 1 to 63 of a-z, 0-9 and '-' that begin with a letter, or '*' for all");
+        return "";
+    }
+
+    private DateTimeOffset? Time(YamlTree node)
+    {
+        if (node is YamlScalar scalar
+            && DateTimeOffset.TryParseExact(scalar.Text, "yyyy-MM-dd'T'HH:mm:ss'Z'", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var time))
+        {
+            return time;
+        }
+        Report(node.Line, "'until' must be a time in UTC; write until: 2026-12-31T00:00:00Z");
+        return null;
+    }
 
     private List<T> Rules<T>(Dictionary<string, YamlTree> keys, string key, Func<YamlTree, T?> read) where T : class
     {

@@ -28,6 +28,10 @@ public sealed class FlorctlTests : FlorctlTest
             Assert.True(bounds.MayLink(Id("vertex/a"), Id("vertex/b")).IsAllowed);
             Assert.True(bounds.MayHost(Id("vertex/b"), Id("service/hello")).IsAllowed);
             Assert.True(bounds.MayHost(Id("vertex/a"), Id("user/alice")).IsAllowed);
+            // Every node may have a replica of the storage; what is in it is for those whom a rule names.
+            Assert.True(bounds.MayHost(Id("vertex/b"), Id("service/storage")).IsAllowed);
+            Assert.True(bounds.MayConnect(Id("service/storage"), Id("service/storage")).IsAllowed);
+            Assert.False(bounds.MayRead(Id("operator/root"), "apps").IsAllowed);
             Assert.False(bounds.MayConnect(Id("user/alice"), Id("service/hello")).IsAllowed);
         }
         Assert.Contains("# Who may connect to whom.", File.ReadAllText(At("home/bounds.yaml")), StringComparison.Ordinal);
@@ -80,7 +84,7 @@ public sealed class FlorctlTests : FlorctlTest
         Run(0, "cluster", "init", "home");
         var file = At("home/bounds.yaml");
         Run(0, "bounds", "validate", "home/bounds.yaml");
-        File.WriteAllText(file, File.ReadAllText(file).Replace("connect: []", "connect: [{from: [user/you], to: ['service/*']}]", StringComparison.Ordinal));
+        File.WriteAllText(file, File.ReadAllText(file).Replace("connect:\n", "connect:\n  - {from: [user/you], to: ['service/*']}\n", StringComparison.Ordinal));
         Assert.Contains("Set 'version: 2'", Run(1, "bounds", "sign", "home/bounds.yaml").Errors, StringComparison.Ordinal);
         File.WriteAllText(file, File.ReadAllText(file).Replace("version: 1", "version: 2", StringComparison.Ordinal));
         Run(0, "bounds", "sign", "home/bounds.yaml");

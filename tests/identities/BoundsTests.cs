@@ -82,6 +82,83 @@ public class BoundsTests
         Assert.Equal(expected, problems);
     }
 
+    private const string StoreYaml = """
+        version: 4
+        cluster: home
+        store:
+          - {collection: apps, read: [user/alice, 'service/*'], write: [user/alice]}
+          - {collection: apps, write: [user/bob], until: 2026-11-21T12:00:00Z}
+          - {collection: '*', read: [user/carol], write: [user/dora], until: 2026-11-20T00:00:00Z}
+        """;
+
+    [Fact]
+    public void Collections_are_read_and_written_by_rule_alone()
+    {
+        var bounds = new Bounds(Document(StoreYaml));
+        var noon = new DateTimeOffset(2026, 11, 21, 12, 0, 0, TimeSpan.Zero);
+        Assert.True(bounds.MayRead(Id("user/alice"), "apps").IsAllowed);
+        Assert.True(bounds.MayRead(Id("service/agent"), "apps").IsAllowed);
+        Assert.True(bounds.MayRead(Id("user/carol"), "apps").IsAllowed);
+        Assert.True(bounds.MayRead(Id("user/carol"), "notes").IsAllowed);
+        Assert.True(bounds.MayWrite(Id("user/alice"), "apps", noon).IsAllowed);
+
+        Assert.Equal(
+            "Bounds version 4 have no rule that lets user/alice read collection 'notes'; add it under store and sign again.",
+            bounds.MayRead(Id("user/alice"), "notes").Refusal);
+        // Writing does not include reading, and operators have no right of their own.
+        Assert.False(bounds.MayRead(Id("user/bob"), "apps").IsAllowed);
+        Assert.False(bounds.MayRead(Id("operator/root"), "apps").IsAllowed);
+        Assert.False(bounds.MayWrite(Id("operator/root"), "apps", noon).IsAllowed);
+        Assert.False(bounds.MayWrite(Id("user/carol"), "apps", noon).IsAllowed);
+        Assert.Contains("another cluster", bounds.MayRead(SpiffeId.Parse("spiffe://office/user/alice"), "apps").Refusal, StringComparison.Ordinal);
+        Assert.Contains("another cluster", bounds.MayWrite(SpiffeId.Parse("spiffe://office/user/alice"), "apps", noon).Refusal, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Until_ends_what_is_stamped_later_and_keeps_what_was_stamped_before()
+    {
+        var bounds = new Bounds(Document(StoreYaml));
+        var noon = new DateTimeOffset(2026, 11, 21, 12, 0, 0, TimeSpan.Zero);
+        Assert.True(bounds.MayWrite(Id("user/bob"), "apps", noon.AddTicks(-1)).IsAllowed);
+        Assert.Equal(
+            "Bounds version 4 let user/bob write collection 'apps' until 2026-11-21 12:00:00Z, and this is later; move until, or remove it, and sign again.",
+            bounds.MayWrite(Id("user/bob"), "apps", noon).Refusal);
+        Assert.True(bounds.MayWrite(Id("user/dora"), "apps", noon.AddDays(-2)).IsAllowed);
+        Assert.False(bounds.MayWrite(Id("user/dora"), "apps", noon.AddDays(-1)).IsAllowed);
+    }
+
+    [Fact]
+    public void Problems_of_rules_of_store_are_reported_with_line_and_remedy()
+    {
+        const string wrong = """
+            version: 1
+            cluster: home
+            store:
+              - {collecton: apps, read: [user/alice]}
+              - {collection: Apps, read: [user/alice]}
+              - {collection: apps}
+              - {collection: apps, read: [user/alice], until: 2026-11-21T12:00:00Z}
+              - {collection: apps, write: [user/alice], until: tomorrow}
+              - {collection: apps, write: [users/alice], until: 2026-11-21}
+              - {collection: 1apps, write: []}
+            """;
+        Assert.False(BoundsDocument.TryParse(wrong, "bounds.yaml", out _, out var problems));
+        string[] expected =
+        [
+            "bounds.yaml:4: a rule of store: 'collecton' is not a key; did you mean 'collection'?",
+            "bounds.yaml:4: a rule of store needs 'collection'; write collection: apps, or '*' for all.",
+            "bounds.yaml:5: 'collection' must be 1 to 63 of a-z, 0-9 and '-' that begin with a letter, or '*' for all.",
+            "bounds.yaml:6: a rule of store allows nothing without 'read' or 'write'; write read: [user/alice].",
+            "bounds.yaml:7: 'until' ends the writing, and this rule has no 'write'; add it, or remove until.",
+            "bounds.yaml:8: 'until' must be a time in UTC; write until: 2026-12-31T00:00:00Z.",
+            "bounds.yaml:9: 'until' must be a time in UTC; write until: 2026-12-31T00:00:00Z.",
+            "bounds.yaml:9: 'users' is not a kind; did you mean 'user'?",
+            "bounds.yaml:10: 'collection' must be 1 to 63 of a-z, 0-9 and '-' that begin with a letter, or '*' for all.",
+            "bounds.yaml:10: 'write' must be a list of identities; write write: [service/hello].",
+        ];
+        Assert.Equal(expected, problems);
+    }
+
     [Theory]
     [InlineData("")]
     [InlineData("[")]
@@ -102,7 +179,7 @@ public class BoundsTests
         Assert.False(BoundsDocument.TryParse(new string('[', 200_000), "f", out _, out var problems));
         Assert.Contains("nested deeper", problems[0], StringComparison.Ordinal);
         var random = new Random(5);
-        var good = Encoding.UTF8.GetBytes(Yaml);
+        var good = Encoding.UTF8.GetBytes(Yaml + StoreYaml[StoreYaml.IndexOf("\nstore:", StringComparison.Ordinal)..]);
         for (var i = 0; i < 2000; i++)
         {
             var bytes = CertificateTests.Flip(good, random);

@@ -1,0 +1,43 @@
+namespace Florete.Identities;
+
+/// <summary>Verifies by the newest usable bundle of a file.</summary>
+public sealed class BundleVerifier : IPeerVerifier
+{
+    private readonly string file;
+    private volatile State state;
+
+    /// <exception cref="IdentityException">The file is unusable.</exception>
+    public BundleVerifier(string file)
+    {
+        this.file = file;
+        state = new State(TrustBundle.Load(file));
+    }
+
+    public ClusterIdentity Cluster => state.Bundle.ClusterIdentity;
+
+    public PeerVerification Verify(IReadOnlyList<byte[]> derChain, DateTimeOffset now) => state.Verifier.Verify(derChain, now);
+
+    /// <summary>Reads the file again; what is wrong with it, or null. Not from two threads at once.</summary>
+    public string? Reload()
+    {
+        try
+        {
+            var read = TrustBundle.Load(file);
+            if (read.ClusterIdentity != Cluster) return $"{file}: its first root is of another cluster than {Cluster}; put the cluster's own root first.";
+            if (read.Roots.Select(root => root.Thumbprint).SequenceEqual(state.Bundle.Roots.Select(root => root.Thumbprint))) return null;
+            state = new State(read);
+            return null;
+        }
+        catch (IdentityException e)
+        {
+            return e.Message;
+        }
+    }
+
+    private sealed class State(TrustBundle bundle)
+    {
+        public TrustBundle Bundle { get; } = bundle;
+
+        public PeerVerifier Verifier { get; } = new(bundle);
+    }
+}
