@@ -9,6 +9,20 @@ internal static class BusFrameReader
 {
     private static readonly UTF8Encoding Strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
+    // What a connection begins with: the length of HELLO, which later versions may have longer, its type and the magic.
+    private const int BeginningBytes = 9;
+
+    /// <summary>Is it a sender's beginning?</summary>
+    public static Portals.Recognition Recognize(ReadOnlySpan<byte> first)
+    {
+        ReadOnlySpan<byte> beginning = [0, 0, 0, 0, (byte)BusFrameType.Hello, .. BusFrameWriter.Magic];
+        for (var i = 0; i < Math.Min(first.Length, BeginningBytes); i++)
+        {
+            if (i != 3 && first[i] != beginning[i]) return Portals.Recognition.No;
+        }
+        return first.Length < BeginningBytes ? Portals.Recognition.Perhaps : Portals.Recognition.Yes;
+    }
+
     /// <param name="body">Of HELLO.</param>
     /// <param name="version">The peer's; the rest is only meaningful in a version that we speak.</param>
     /// <param name="incarnation">Names the peer's start.</param>

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Collections.Concurrent;
 using System.Threading.Channels;
 using Florete.Portals;
@@ -20,11 +19,9 @@ internal sealed partial class PortalPublisher(IProgramPortal portal, HttpProtoco
     // A flor that hangs holds up the start of nobody.
     private static readonly TimeSpan StartPatience = TimeSpan.FromSeconds(2);
 
-    // As Kestrel gives for request headers, which begin with the bytes that are waited for.
-    private static readonly TimeSpan FirstBytesTimeout = TimeSpan.FromSeconds(30);
-
-    // Connections whose protocol is not known yet. They hold a buffer each and nothing else.
-    private const int MaxUndecided = 512;
+    // What is no HTTP/2 is told so by Kestrel's HTTP/1.
+    private static readonly CallerProtocol Http1 = CallerProtocol.Anything("HTTP/1");
+    private static readonly CallerProtocol[] Both = [PortalHttp.Http2Protocol, Http1];
 
     // A stopping server waits so long for callers to end what they have been answered on.
     private static readonly TimeSpan FinishLimit = TimeSpan.FromSeconds(1);
@@ -34,13 +31,10 @@ internal sealed partial class PortalPublisher(IProgramPortal portal, HttpProtoco
     private readonly TaskCompletionSource tried = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock gate = new();
     private PortalListener? http1, http2;
+    private FirstBytesSorter? sorter;
     private Task publishing = Task.CompletedTask;
-    private int undecided;
 
     public bool IsStopping => stopping.IsCancellationRequested;
-
-    // RFC 9113 §3.4; no HTTP/1.1 method begins like it.
-    private static ReadOnlySpan<byte> Preface => "PRI "u8;
 
     /// <summary>Makes the listener of one protocol; with the last of them the identity is published, or at least tried to be.</summary>
     public async Task<PortalListener> BindAsync(PortalEndPoint endpoint, CancellationToken cancellationToken)
@@ -51,6 +45,8 @@ internal sealed partial class PortalPublisher(IProgramPortal portal, HttpProtoco
             if (endpoint.Protocol == HttpProtocols.Http1) http1 = listener;
             else http2 = listener;
             if ((protocols.HasFlag(HttpProtocols.Http1) && http1 is null) || (protocols.HasFlag(HttpProtocols.Http2) && http2 is null)) return listener;
+            if (protocols == HttpProtocols.Http1AndHttp2)
+                sorter = new FirstBytesSorter(static () => Both, (connection, protocol, patience) => OfferAsync(connection, protocol == Http1 ? http1! : http2!, patience));
             publishing = Task.Run(PublishAsync, CancellationToken.None);
         }
         // What is wrong for good (a path too long for a socket, say) fails the start; a flor that does not run yet does not.
@@ -59,19 +55,10 @@ internal sealed partial class PortalPublisher(IProgramPortal portal, HttpProtoco
         return listener;
     }
 
-    public async ValueTask AcceptAsync(PortalConnection connection, CancellationToken cancellationToken)
+    public ValueTask AcceptAsync(PortalConnection connection, CancellationToken cancellationToken)
     {
         if (IsStopping) throw new PortalException(PortalError.TargetFailed, "The server stops.");
-        var isDecided = protocols != HttpProtocols.Http1AndHttp2;
-        if (!isDecided && Interlocked.Increment(ref undecided) > MaxUndecided)
-        {
-            Interlocked.Decrement(ref undecided);
-            throw new PortalException(PortalError.LimitReached, $"The server has {MaxUndecided} connections already on which nothing was asked; try again later.");
-        }
-        var context = new PortalConnectionContext(connection, closed => open.TryRemove(closed, out _));
-        open[context] = 0;
-        if (isDecided) await OfferAsync(context, (http1 ?? http2)!, cancellationToken).ConfigureAwait(false);
-        else _ = DecideAsync(context);
+        return sorter?.AcceptAsync(connection, cancellationToken) ?? OfferAsync(connection, (http1 ?? http2)!, cancellationToken);
     }
 
     /// <summary>Withdraws the identity.</summary>
@@ -79,6 +66,7 @@ internal sealed partial class PortalPublisher(IProgramPortal portal, HttpProtoco
     {
         await stopping.CancelAsync().ConfigureAwait(false);
         await publishing.ConfigureAwait(false);
+        if (sorter is not null) await sorter.DisposeAsync().ConfigureAwait(false);
     }
 
     /// <summary>Waits a little for connections that are done to be ended by their callers too.</summary>
@@ -130,48 +118,10 @@ internal sealed partial class PortalPublisher(IProgramPortal portal, HttpProtoco
         tried.TrySetResult();
     }
 
-    // Which protocol the caller speaks is seen by its first bytes; it may take its time to send them.
-    private async Task DecideAsync(PortalConnectionContext context)
+    private async ValueTask OfferAsync(PortalConnection connection, PortalListener listener, CancellationToken cancellationToken)
     {
-        try
-        {
-            using var patience = CancellationTokenSource.CreateLinkedTokenSource(stopping.Token);
-            patience.CancelAfter(FirstBytesTimeout);
-            var input = context.Transport.Input;
-            while (true)
-            {
-                var read = await input.ReadAsync(patience.Token).ConfigureAwait(false);
-                var (isHttp2, isKnown) = Compare(read.Buffer);
-                input.AdvanceTo(read.Buffer.Start, isKnown ? read.Buffer.Start : read.Buffer.End);
-                if (isKnown || read.IsCompleted)
-                {
-                    await OfferAsync(context, isHttp2 && isKnown ? http2! : http1!, patience.Token).ConfigureAwait(false);
-                    return;
-                }
-            }
-        }
-        catch (Exception e) when (e is OperationCanceledException or IOException or PortalException)
-        {
-            context.Abort(new ConnectionAbortedException(e is OperationCanceledException ? "Nothing was asked in time, or the server stops." : e.Message, e));
-            await context.DisposeAsync().ConfigureAwait(false);
-        }
-        finally
-        {
-            Interlocked.Decrement(ref undecided);
-        }
-    }
-
-    private static (bool IsHttp2, bool IsKnown) Compare(ReadOnlySequence<byte> received)
-    {
-        Span<byte> start = stackalloc byte[4];
-        var length = (int)Math.Min(received.Length, start.Length);
-        received.Slice(0, length).CopyTo(start);
-        var isHttp2 = Preface.StartsWith(start[..length]);
-        return (isHttp2, !isHttp2 || length == start.Length);
-    }
-
-    private static async Task OfferAsync(PortalConnectionContext context, PortalListener listener, CancellationToken cancellationToken)
-    {
+        var context = new PortalConnectionContext(connection, closed => open.TryRemove(closed, out _));
+        open[context] = 0;
         try
         {
             await listener.OfferAsync(context, cancellationToken).ConfigureAwait(false);

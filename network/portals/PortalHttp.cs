@@ -1,3 +1,4 @@
+using System.Buffers;
 using Florete.Identities;
 
 namespace Florete.Portals;
@@ -8,6 +9,24 @@ public static class PortalHttp
     // Instances come and go, and a new connection is placed where there is room: a pooled one is not kept for ever. It costs one round trip.
     private static readonly TimeSpan PooledLifetime = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan PooledIdle = TimeSpan.FromSeconds(30);
+
+    // The longest registered method has 17 (UPDATEREDIRECTREF).
+    private const int MaxMethodBytes = 24;
+
+    // RFC 9110 §5.6.2.
+    private static readonly SearchValues<byte> TokenBytes =
+        SearchValues.Create("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"u8);
+
+    /// <summary>HTTP/2 as its callers begin (RFC 9113 §3.4); no HTTP/1 method begins like it.</summary>
+    public static CallerProtocol Http2Protocol { get; } = CallerProtocol.StartingWith("HTTP/2", "PRI "u8.ToArray());
+
+    /// <summary>HTTP of any version as its callers begin: a method and a space (RFC 9112 §3), of which HTTP/2's preface is one. For <see cref="SharedPortal.For"/>.</summary>
+    public static CallerProtocol Protocol { get; } = new("HTTP", static first =>
+    {
+        var method = first.IndexOfAnyExcept(TokenBytes);
+        if (method < 0) return first.Length > MaxMethodBytes ? Recognition.No : Recognition.Perhaps;
+        return method is > 0 and <= MaxMethodBytes && first[method] == (byte)' ' ? Recognition.Yes : Recognition.No;
+    });
 
     /// <summary>
     /// A handler whose connections go through the portal, as its identity. The host of a request is a name of the mesh; ports mean nothing. The

@@ -27,6 +27,9 @@ public sealed partial class BusMember : IAsyncDisposable
     private Instant timerAt = Instant.Never;
     private bool isStopped;
 
+    /// <summary>The bus as its callers begin, for <see cref="SharedPortal.For"/>: other protocols may be published under the same identity.</summary>
+    public static CallerProtocol Protocol { get; } = new("the bus", BusFrameReader.Recognize);
+
     /// <param name="portal">As the identity that this member has.</param>
     /// <param name="options">Checked here.</param>
     /// <param name="logger">Told of peers that come and go, and of what is lost.</param>
