@@ -74,6 +74,7 @@ public sealed partial class NodeMaterials : IAsyncDisposable
                     () => BoundsFile.Open(configuration.BoundsFile, verifier, BoundsStore.Open(configuration.StateFolder, verifier.Cluster), clock.GetUtcNow()), found);
             }
         }
+        if (bounds is not null) verifier!.Obey(bounds.Bounds);
         problems = found;
         return found.Count == 0 ? new NodeMaterials(folder!, verifier!, bounds!, stamps, clock, logger) : null;
     }

@@ -1,21 +1,29 @@
 namespace Florete.Identities;
 
-/// <summary>Verifies by the newest usable bundle of a file.</summary>
+/// <summary>Verifies by the newest usable bundle of a file, and, of what nodes issued, what the bounds let them.</summary>
 public sealed class BundleVerifier : IPeerVerifier
 {
     private readonly string file;
+    private IBounds? bounds;
     private volatile State state;
 
     /// <exception cref="IdentityException">The file is unusable.</exception>
     public BundleVerifier(string file)
     {
         this.file = file;
-        state = new State(TrustBundle.Load(file));
+        state = new State(TrustBundle.Load(file), null);
     }
 
     public ClusterIdentity Cluster => state.Bundle.ClusterIdentity;
 
     public PeerVerification Verify(IReadOnlyList<byte[]> derChain, DateTimeOffset now) => state.Verifier.Verify(derChain, now);
+
+    /// <summary>From now on; the bounds themselves are verified before there are any.</summary>
+    public void Obey(IBounds inForce)
+    {
+        bounds = inForce;
+        state = new State(state.Bundle, inForce);
+    }
 
     /// <summary>Reads the file again; what is wrong with it, or null. Not from two threads at once.</summary>
     public string? Reload()
@@ -25,7 +33,7 @@ public sealed class BundleVerifier : IPeerVerifier
             var read = TrustBundle.Load(file);
             if (read.ClusterIdentity != Cluster) return $"{file}: its first root is of another cluster than {Cluster}; put the cluster's own root first.";
             if (read.Roots.Select(root => root.Thumbprint).SequenceEqual(state.Bundle.Roots.Select(root => root.Thumbprint))) return null;
-            state = new State(read);
+            state = new State(read, bounds);
             return null;
         }
         catch (IdentityException e)
@@ -34,10 +42,10 @@ public sealed class BundleVerifier : IPeerVerifier
         }
     }
 
-    private sealed class State(TrustBundle bundle)
+    private sealed class State(TrustBundle bundle, IBounds? bounds)
     {
         public TrustBundle Bundle { get; } = bundle;
 
-        public PeerVerifier Verifier { get; } = new(bundle);
+        public PeerVerifier Verifier { get; } = new(bundle, bounds);
     }
 }

@@ -43,7 +43,7 @@ public sealed class CertificateAuthority : IDisposable
     {
         SpiffeId.Of(cluster, IdentityKind.Operator, "root");
         using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        var request = new CertificateRequest(SubjectName($"{cluster} root"), key, HashAlgorithmName.SHA256);
+        var request = new CertificateRequest(Issuance.SubjectName($"{cluster} root"), key, HashAlgorithmName.SHA256);
         request.CertificateExtensions.Add(new X509BasicConstraintsExtension(true, false, 0, true));
         request.CertificateExtensions.Add(
             new X509KeyUsageExtension(X509KeyUsageFlags.KeyCertSign | X509KeyUsageFlags.CrlSign, true));
@@ -75,7 +75,7 @@ public sealed class CertificateAuthority : IDisposable
     /// <exception cref="IdentityException">Its time has not come, or is over; the message names the dates.</exception>
     public void RequireValid(DateTimeOffset now)
     {
-        var (from, until) = (Utc(Root.NotBefore), Utc(Root.NotAfter));
+        var (from, until) = (Issuance.Utc(Root.NotBefore), Issuance.Utc(Root.NotAfter));
         // Its NotBefore is backdated, so a clock before it is wrong, or was wrong when the root was made.
         if (now < from) throw new IdentityException($"The root of '{Cluster}' is valid from {from:u} on, and the clock of this machine says {now:u}; set the clock.");
         if (now >= until) throw new IdentityException($"The root of '{Cluster}' has expired on {until:u}, and the clock of this machine says {now:u}; if the clock is right, make a new cluster.");
@@ -99,22 +99,36 @@ public sealed class CertificateAuthority : IDisposable
     /// <exception cref="ArgumentException">The identity is of another cluster, or the lifetime is not positive.</exception>
     public X509Certificate2 IssueFromRequest(SpiffeId id, ReadOnlySpan<byte> request, TimeSpan lifetime, DateTimeOffset now)
     {
-        PublicKey key;
-        try
-        {
-            key = CertificateRequest.LoadSigningRequest(request, HashAlgorithmName.SHA256, out var consumed).PublicKey;
-            if (consumed != request.Length) throw new CryptographicException("bytes follow the request");
-            using var ecdsa = key.GetECDsaPublicKey() ?? throw new CryptographicException("its key is not ECDSA");
-            if (ecdsa.ExportParameters(false).Curve.Oid.Value != ECCurve.NamedCurves.nistP256.Oid.Value)
-            {
-                throw new CryptographicException("its key is not on curve P-256");
-            }
-        }
-        catch (Exception e) when (e is CryptographicException or ArgumentException or FormatException or NotSupportedException)
-        {
-            throw new IdentityException($"The certificate request for {id} is not usable: {e.Message}. Make one with an ECDSA P-256 key.", e);
-        }
-        return Sign(id, key, lifetime, now);
+        return Sign(id, Issuance.ReadRequest(request, id), lifetime, now);
+    }
+
+    /// <summary>
+    /// Issues the authority of a node (pathLen 0, the node named in an extension) for the key of a PKCS#10 request, DER; nothing else is taken from it.
+    /// </summary>
+    /// <param name="node">The node's name.</param>
+    /// <param name="request">RFC 2986; its signature proves possession of the key.</param>
+    /// <param name="lifetime">Cut to that of the root.</param>
+    /// <param name="now">The time.</param>
+    /// <exception cref="FormatException">The node's name is not one.</exception>
+    /// <exception cref="IdentityException">The request is malformed, not signed by its key, or its key is not ECDSA P-256; or the root is not valid now.</exception>
+    public X509Certificate2 IssueNodeAuthority(string node, ReadOnlySpan<byte> request, TimeSpan lifetime, DateTimeOffset now)
+    {
+        var id = SpiffeId.Of(Cluster, IdentityKind.Node, node);
+        var key = Issuance.ReadRequest(request, id);
+        RequireValid(now);
+        return Issuance.NodeAuthority(Root, id, key, lifetime, now);
+    }
+
+    /// <summary>Makes a key pair and issues the authority of a node for it.</summary>
+    /// <exception cref="FormatException">The node's name is not one.</exception>
+    /// <exception cref="IdentityException">The root is not valid now; the message names the dates.</exception>
+    public NodeAuthority IssueNodeAuthority(string node, TimeSpan lifetime, DateTimeOffset now)
+    {
+        var id = SpiffeId.Of(Cluster, IdentityKind.Node, node);
+        RequireValid(now);
+        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
+        using var made = Issuance.NodeAuthority(Root, id, new PublicKey(key), lifetime, now);
+        return NodeAuthority.Of(made, key);
     }
 
     public void Dispose() => Root.Dispose();
@@ -134,36 +148,7 @@ public sealed class CertificateAuthority : IDisposable
     private X509Certificate2 Sign(SpiffeId id, PublicKey key, TimeSpan lifetime, DateTimeOffset now)
     {
         if (id.Cluster != Cluster) throw new ArgumentException($"The root of '{Cluster}' issues nothing for {id}.", nameof(id));
-        if (lifetime <= TimeSpan.Zero) throw new ArgumentException($"A lifetime of {lifetime} is not positive.", nameof(lifetime));
         RequireValid(now);
-        var request = new CertificateRequest(SubjectName(id.Path), key, HashAlgorithmName.SHA256);
-        request.CertificateExtensions.Add(new X509BasicConstraintsExtension(false, false, 0, true));
-        request.CertificateExtensions.Add(new X509KeyUsageExtension(X509KeyUsageFlags.DigitalSignature, true));
-        request.CertificateExtensions.Add(new X509EnhancedKeyUsageExtension(
-            [new Oid(CertificateRules.ServerAuth), new Oid(CertificateRules.ClientAuth)], false));
-        request.CertificateExtensions.Add(X509AuthorityKeyIdentifierExtension.CreateFromCertificate(Root, true, false));
-        request.CertificateExtensions.Add(CertificateRules.AlternativeNames([id.ToString()], MeshName.ToSni(id)));
-        var serial = new byte[16];
-        RandomNumberGenerator.Fill(serial);
-        serial[0] = (byte)((serial[0] & 0x7F) | 0x40); // positive, and of one length (RFC 5280 §4.1.2.2)
-        // An SVID does not outlive its issuer, and does not begin before it.
-        var from = Later(now - Backdating, Utc(Root.NotBefore));
-        var until = Earlier(now + lifetime, Utc(Root.NotAfter));
-        return request.Create(Root, from, until, serial);
+        return Issuance.Leaf(Root, id, key, lifetime, now);
     }
-
-    private static X500DistinguishedName SubjectName(string commonName)
-    {
-        var subject = new X500DistinguishedNameBuilder();
-        subject.AddOrganizationName("Florete");
-        // ub-common-name is 64 (RFC 5280 appendix A.1); the name that counts is the URI.
-        subject.AddCommonName(commonName.Length <= 64 ? commonName : commonName[..64]);
-        return subject.Build();
-    }
-
-    private static DateTimeOffset Utc(DateTime time) => new(time.ToUniversalTime(), TimeSpan.Zero);
-
-    private static DateTimeOffset Later(DateTimeOffset a, DateTimeOffset b) => a > b ? a : b;
-
-    private static DateTimeOffset Earlier(DateTimeOffset a, DateTimeOffset b) => a < b ? a : b;
 }

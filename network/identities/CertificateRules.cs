@@ -70,6 +70,19 @@ internal static class CertificateRules
         return AlgorithmProblem(signer);
     }
 
+    /// <summary>The authority of a node: a signer that names its trust domain and one node, and signs nothing but leaves.</summary>
+    public static string? NodeAuthorityProblem(X509Certificate2 signer, string cluster, out string? node)
+    {
+        node = null;
+        if (SignerProblem(signer, cluster) is { } problem) return problem;
+        if (!TryReadUris(signer, out var uris) || uris.Count != 1) return $"it does not name its trust domain {Scheme}{cluster}";
+        if (signer.Extensions.OfType<X509BasicConstraintsExtension>().First() is not { HasPathLengthConstraint: true, PathLengthConstraint: 0 })
+        {
+            return "its pathLen is not 0, so it could make other authorities";
+        }
+        return NodeExtension.TryRead(signer, cluster, out node, out var unnamed) ? null : unnamed;
+    }
+
     /// <summary>The one SPIFFE ID of a leaf, of whatever cluster.</summary>
     public static bool TryReadSpiffeId(X509Certificate2 leaf, [NotNullWhen(true)] out SpiffeId? id, [NotNullWhen(false)] out string? error)
     {

@@ -8,7 +8,7 @@ namespace Florete.Identities;
 /// Proves peers against the roots of one cluster: a chain of at most <see cref="MaxCertificates"/>, the X.509-SVID rules on every
 /// certificate of it, validity with a grace for clocks that are off. Fetches nothing. Thread-safe.
 /// </summary>
-public sealed class PeerVerifier(TrustBundle bundle) : IPeerVerifier
+public sealed class PeerVerifier(TrustBundle bundle, IBounds? bounds = null) : IPeerVerifier
 {
     /// <summary>Leaf, an intermediate per node, one spare; roots are ours and need not be sent.</summary>
     public const int MaxCertificates = 4;
@@ -63,7 +63,12 @@ public sealed class PeerVerifier(TrustBundle bundle) : IPeerVerifier
         {
             return Refuse($"The SVID of {proof.Id} has expired on {proof.NotAfter:u}, and it is {now:u} here; renew it, or check the clocks.");
         }
-        return new PeerVerification(proof.Id, proof.NotAfter, null);
+        // Asked at every use: the bounds change, the proof does not.
+        if (proof.IssuingNode is { } node && NodeAuthority.MayIssue(node, proof.Id, bounds ?? Deny.All) is { IsAllowed: false } forbidden)
+        {
+            return Refuse($"The SVID of {proof.Id} was issued by node {node}, and that is not allowed: {forbidden.Refusal}");
+        }
+        return new PeerVerification(proof.Id, proof.NotAfter, null, proof.IssuingNode);
     }
 
     private string? Prove(IReadOnlyList<byte[]> derChain, out Proof? proof)
@@ -115,12 +120,18 @@ public sealed class PeerVerifier(TrustBundle bundle) : IPeerVerifier
                 ? $"The SVID of {id} was issued by an unknown authority: no root of cluster '{bundle.Cluster}' leads to it."
                 : $"The chain of {id} is refused: {flaws & ~X509ChainStatusFlags.NotTimeValid}.";
         }
-        if (chain.ChainElements.Count > MaxCertificates) return $"The chain of {id} is longer than {MaxCertificates} certificates.";
+        // Leaf, the authority of a node or none, root.
+        if (chain.ChainElements.Count > 3) return $"The chain of {id} is refused: between an SVID and its root there is the authority of one node, or nothing.";
+        string? issuingNode = null;
         var (from, until) = (DateTime.MinValue, DateTime.MaxValue);
         for (var i = 0; i < chain.ChainElements.Count; i++)
         {
             var certificate = chain.ChainElements[i].Certificate;
-            if (i > 0 && CertificateRules.SignerProblem(certificate, bundle.Cluster) is { } problem)
+            var isRoot = i == chain.ChainElements.Count - 1;
+            var problem = i == 0 ? null
+                : isRoot ? CertificateRules.SignerProblem(certificate, bundle.Cluster)
+                : CertificateRules.NodeAuthorityProblem(certificate, bundle.Cluster, out issuingNode);
+            if (problem is not null)
             {
                 return $"The authority '{certificate.Subject}' above {id} is refused: {problem}.";
             }
@@ -128,7 +139,7 @@ public sealed class PeerVerifier(TrustBundle bundle) : IPeerVerifier
             if (notBefore > from) from = notBefore;
             if (notAfter < until) until = notAfter;
         }
-        proof = new Proof(id, new DateTimeOffset(from, TimeSpan.Zero), new DateTimeOffset(until, TimeSpan.Zero));
+        proof = new Proof(id, new DateTimeOffset(from, TimeSpan.Zero), new DateTimeOffset(until, TimeSpan.Zero), issuingNode);
         return null;
     }
 
@@ -145,5 +156,29 @@ public sealed class PeerVerifier(TrustBundle bundle) : IPeerVerifier
 
     private static PeerVerification Refuse(string reason) => new(null, DateTimeOffset.MinValue, reason);
 
-    private sealed record Proof(SpiffeId Id, DateTimeOffset NotBefore, DateTimeOffset NotAfter);
+    private sealed record Proof(SpiffeId Id, DateTimeOffset NotBefore, DateTimeOffset NotAfter, string? IssuingNode);
+
+    /// <summary>Without bounds a node is believed about itself alone.</summary>
+    private sealed class Deny : IBounds
+    {
+        public static readonly Deny All = new();
+
+        public event Action? Changed
+        {
+            add
+            {
+            }
+            remove
+            {
+            }
+        }
+
+        public Verdict MayLink(SpiffeId vertex, SpiffeId neighbour) => No;
+
+        public Verdict MayConnect(SpiffeId caller, SpiffeId target) => No;
+
+        public Verdict MayHost(SpiffeId vertex, SpiffeId identity) => No;
+
+        private static Verdict No => Verdict.Refused("no bounds are known here.");
+    }
 }

@@ -27,29 +27,39 @@ public static class SvidFiles
     /// <exception cref="IOException">A file cannot be written; the old pair is still usable.</exception>
     public static void Write(string folder, X509Svid svid)
     {
-        if (OperatingSystem.IsWindows()) Directory.CreateDirectory(folder);
-        else Directory.CreateDirectory(folder, AtomicFile.OwnerOnlyFolder);
         using var key = svid.Leaf.GetECDsaPrivateKey() ?? throw new ArgumentException($"The SVID of {svid.Id} has no private key.", nameof(svid));
-        var keyFile = KeyPath(folder, svid.Id);
-        var newKey = key.ExportPkcs8PrivateKeyPem() + "\n";
-        var oldKey = File.Exists(keyFile) ? ReadText(keyFile, "private key", MaxKeyFileBytes) : "";
-        if (oldKey.Length > 0) AtomicFile.Write(keyFile, newKey + FirstBlock(oldKey), AtomicFile.OwnerOnly);
-        else AtomicFile.Write(keyFile, newKey, AtomicFile.OwnerOnly);
         var chain = string.Concat(svid.Intermediates.Prepend(svid.Leaf).Select(certificate => certificate.ExportCertificatePem() + "\n"));
-        AtomicFile.Write(CertificatePath(folder, svid.Id), chain, AtomicFile.EveryoneReads);
-        if (oldKey.Length > 0) AtomicFile.Write(keyFile, newKey, AtomicFile.OwnerOnly);
+        WritePair(CertificatePath(folder, svid.Id), chain, key);
     }
 
     /// <summary>Reads a pair, given the certificate's file.</summary>
     /// <exception cref="IdentityException">
     /// A file is missing or malformed, the key can be read by others, or they do not belong together; the message names file and remedy.
     /// </exception>
-    public static X509Svid Read(string certificateFile)
+    public static X509Svid Read(string certificateFile) => ReadPair(
+        certificateFile, Reissue, (chain, key) => new X509Svid(ReadId(chain[0], certificateFile), chain[0].CopyWithPrivateKey(key), chain.Skip(1).ToArray()));
+
+    /// <summary>Writes or replaces certificates and the key of the first, in the three steps that leave a usable pair at any moment.</summary>
+    internal static void WritePair(string certificateFile, string certificates, ECDsa key)
+    {
+        var folder = Path.GetDirectoryName(Path.GetFullPath(certificateFile))!;
+        if (OperatingSystem.IsWindows()) Directory.CreateDirectory(folder);
+        else Directory.CreateDirectory(folder, AtomicFile.OwnerOnlyFolder);
+        var keyFile = Path.ChangeExtension(certificateFile, ".key");
+        var newKey = key.ExportPkcs8PrivateKeyPem() + "\n";
+        var oldKey = KeyInUse(certificateFile, keyFile);
+        AtomicFile.Write(keyFile, newKey + oldKey, AtomicFile.OwnerOnly);
+        AtomicFile.Write(certificateFile, certificates, AtomicFile.EveryoneReads);
+        if (oldKey.Length > 0) AtomicFile.Write(keyFile, newKey, AtomicFile.OwnerOnly);
+    }
+
+    /// <summary>Reads a pair that <see cref="WritePair"/> wrote, also while it writes.</summary>
+    internal static T ReadPair<T>(string certificateFile, string remedy, Func<IReadOnlyList<X509Certificate2>, ECDsa, T> make)
     {
         for (var attempt = 1; ; attempt++)
         {
-            var chain = ReadCertificates(ReadText(certificateFile, "certificate", MaxChainFileBytes), certificateFile);
-            if (chain.Count == 0) throw new IdentityException($"{certificateFile}: there is no certificate in it; issue the identity again.");
+            var chain = ReadCertificates(ReadText(certificateFile, "certificate", MaxChainFileBytes, remedy), certificateFile);
+            if (chain.Count == 0) throw new IdentityException($"{certificateFile}: there is no certificate in it; {remedy}.");
             if (chain.Count > PeerVerifier.MaxCertificates)
             {
                 throw new IdentityException(
@@ -57,9 +67,8 @@ public static class SvidFiles
             }
             try
             {
-                var id = ReadId(chain[0], certificateFile);
-                using var key = ReadKey(Path.ChangeExtension(certificateFile, ".key"), chain[0]);
-                return new X509Svid(id, chain[0].CopyWithPrivateKey(key), chain.Skip(1).ToArray());
+                using var key = ReadKey(Path.ChangeExtension(certificateFile, ".key"), chain[0], remedy);
+                return make(chain, key);
             }
             catch (KeyMismatchException) when (attempt < Attempts)
             {
@@ -71,7 +80,7 @@ public static class SvidFiles
             catch (CryptographicException e)
             {
                 // The platform parses certificates lazily: a malformed part may show at any access.
-                throw new IdentityException($"{certificateFile}: the certificate in it is malformed; issue the identity again.", e);
+                throw new IdentityException($"{certificateFile}: the certificate in it is malformed; {remedy}.", e);
             }
         }
     }
@@ -163,8 +172,24 @@ public static class SvidFiles
         return id;
     }
 
-    private static string FirstBlock(string pem) =>
-        PemEncoding.TryFind(pem, out var fields) ? pem[fields.Location] + "\n" : "";
+    // The key of the certificate that is there: it need not be the first, if a writer was killed after its first step.
+    internal static string KeyInUse(string certificateFile, string keyFile)
+    {
+        if (!File.Exists(keyFile)) return "";
+        ReadText(keyFile, "private key", MaxKeyFileBytes);
+        try
+        {
+            var chain = ReadCertificates(ReadText(certificateFile, "certificate", MaxChainFileBytes), certificateFile);
+            if (chain.Count == 0) return "";
+            using var key = ReadKey(keyFile, chain[0]);
+            return key.ExportPkcs8PrivateKeyPem() + "\n";
+        }
+        catch (Exception e) when (e is IdentityException or KeyMismatchException or CryptographicException)
+        {
+            // There is no usable pair to keep.
+            return "";
+        }
+    }
 
     private static List<byte[]> Blocks(string pem, string label)
     {

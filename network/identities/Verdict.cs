@@ -38,11 +38,24 @@ public interface IBounds
 public interface IPeerVerifier
 {
     /// <summary>
-    /// Verifies <paramref name="derChain"/> (leaf first) at the wall-clock time <paramref name="now"/>; returns the proved identity or why not.
+    /// Verifies <paramref name="derChain"/> (leaf first) at the wall-clock time <paramref name="now"/>, by the bounds of now if a node issued the leaf;
+    /// returns the proved identity or why not.
     /// Never fetches anything from the network.
     /// </summary>
     PeerVerification Verify(IReadOnlyList<byte[]> derChain, DateTimeOffset now);
 }
 
 /// <summary>A proved identity with the end of its proof, or the reason of refusal.</summary>
-public sealed record PeerVerification(SpiffeId? Id, DateTimeOffset NotAfter, string? Refusal);
+/// <param name="Id">Who it is; null when refused.</param>
+/// <param name="NotAfter">The earliest end in its chain.</param>
+/// <param name="Refusal">Why not; null when proved.</param>
+/// <param name="IssuingNode">The name of the node whose authority issued the leaf; null: the root itself did.</param>
+public sealed record PeerVerification(SpiffeId? Id, DateTimeOffset NotAfter, string? Refusal, string? IssuingNode = null)
+{
+    /// <summary>
+    /// Do the bounds of now still let the issuing node issue this identity? The verifier asked when the proof was made; whoever keeps a proof (a
+    /// connection, a record) asks again when the bounds change.
+    /// </summary>
+    public Verdict StillAllowed(IBounds bounds) =>
+        Id is null || IssuingNode is null ? Verdict.Allowed : NodeAuthority.MayIssue(IssuingNode, Id, bounds);
+}

@@ -23,6 +23,11 @@ internal interface IControlUser
     /// <summary>A message; the body is valid inside the call only. False ends the channel: the neighbour broke the protocol.</summary>
     bool OnMessage(ControlChannel channel, ControlMessageType type, ReadOnlySpan<byte> body);
 
+    /// <summary>The neighbour took bytes: there is room for more.</summary>
+    void OnRoom(ControlChannel channel)
+    {
+    }
+
     /// <summary>It is over. Once.</summary>
     void OnClosed(ControlChannel channel, QuicClose close);
 }
@@ -76,6 +81,12 @@ internal sealed class ControlChannel : IQuicHandler, ITurnEnd
     public IControlUser? User { get; set; }
 
     public bool IsOpen => quic is { State: not QuicConnectionState.Closed };
+
+    /// <summary>The other side showed no certificate: it joins, and forms no link.</summary>
+    public bool IsPeerAnonymous => quic?.IsPeerAnonymous == true;
+
+    /// <summary>Sent and not yet taken by the neighbour.</summary>
+    public long BufferedBytes => stream?.BufferedBytes ?? 0;
 
     bool ITurnEnd.IsQueued { get; set; }
 
@@ -197,6 +208,8 @@ internal sealed class ControlChannel : IQuicHandler, ITurnEnd
         }
         if (fin && IsOpen) Close(GoodbyeReason.ProtocolBroken, "The control stream ended.");
     }
+
+    void IQuicHandler.OnStreamAcked(QuicStream from, long bytes) => User?.OnRoom(this);
 
     void IQuicHandler.OnStreamReset(QuicStream from, ulong code) => Close(GoodbyeReason.ProtocolBroken, "The control stream was reset.");
 

@@ -19,6 +19,17 @@ public sealed class LinkMetrics : IDisposable
         meter.CreateObservableUpDownCounter(
             "florete.link.segments.pending", () => new Measurement<long>(portal.Counters.Pending, place), "{segment}", "Segments that wait for the rest of their SDU.");
         meter.CreateObservableUpDownCounter("florete.link.links", () => new Measurement<int>(portal.LinkCount, place), "{link}", "Links that are there.");
+        meter.CreateObservableCounter(
+            "florete.link.joins",
+            () => new Measurement<long>[]
+            {
+                new(portal.Joins.Answered, place, new("outcome", "answered")),
+                new(portal.Joins.Refused, place, new("outcome", "refused")),
+                new(portal.Joins.Busy, place, new("outcome", "busy")),
+                new(portal.Joins.TimedOut, place, new("outcome", "timedOut")),
+                new(portal.Joins.Broken, place, new("outcome", "broken")),
+            },
+            "{join}", "Strangers' joins by how they ended.");
     }
 
     public void Dispose() => meter.Dispose();

@@ -19,6 +19,7 @@ public sealed partial class UdpLinkPortal : IUdpLinkOwner
     private QuicOptions QuicSettings => new()
     {
         Alpn = Alpn,
+        AnonymousAlpn = joins is null ? null : JoinProtocol.Alpn,
         MaxPacketBytes = QuicOptions.LeastPacketBytes,
         StreamWindowBytes = 64 * 1024,
         ConnectionWindowBytes = 64 * 1024,
@@ -43,7 +44,12 @@ public sealed partial class UdpLinkPortal : IUdpLinkOwner
             QuicSettings,
             name =>
             {
-                if (!published.TryGetValue(name.ToLowerInvariant(), out var publication))
+                if (!published.TryGetValue(name.ToLowerInvariant(), out var publication) && joins is not null
+                    && name.Equals(JoinProtocol.AnyVertexOf(trust.Cluster.Name), StringComparison.OrdinalIgnoreCase))
+                {
+                    publication = published.Values.First();
+                }
+                if (publication is null)
                 {
                     RefusedHandshakes++;
                     Note($"Handshake with {from} refused: it asks for '{Printable(name)}', which is not here: it stops, or the neighbour list there has this address under a wrong name.");
@@ -224,6 +230,11 @@ public sealed partial class UdpLinkPortal : IUdpLinkOwner
 
         public void OnConfirmed(ControlChannel channel)
         {
+            if (!channel.IsPeerAnonymous) return;
+            timeout.Cancel();
+            portal.quic.Settled(channel);
+            if (portal.joins is { } joins) joins.Begin(channel);
+            else channel.Close(GoodbyeReason.TargetFailed, "This vertex lets nobody join any more.");
         }
 
         public void OnClosed(ControlChannel channel, QuicClose close)
@@ -234,7 +245,7 @@ public sealed partial class UdpLinkPortal : IUdpLinkOwner
 
         public bool OnMessage(ControlChannel channel, ControlMessageType type, ReadOnlySpan<byte> body)
         {
-            if (!portal.TryReadHello(channel, type, body, out var hello)) return false;
+            if (channel.Peer is null || !portal.TryReadHello(channel, type, body, out var hello)) return false;
             timeout.Cancel();
             portal.quic.Settled(channel);
             if (hello is null) return true;

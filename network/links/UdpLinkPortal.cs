@@ -31,6 +31,7 @@ public sealed partial class UdpLinkPortal : IPortal, IAsyncDisposable
     private readonly Dictionary<SpiffeId, Vertex> vertices = [];
     private readonly Dictionary<SpiffeId, UdpNeighbour> neighbours = [];
     private readonly List<ChannelWriter<ServiceChange>> watchers = [];
+    private JoinServer? joins;
     private UdpLink? latest;
     private bool isStarted;
     private bool isClosed;
@@ -135,6 +136,17 @@ public sealed partial class UdpLinkPortal : IPortal, IAsyncDisposable
         });
     }
 
+    /// <summary>Lets strangers with a token join through this port, or no longer (null).</summary>
+    public Task LetJoinAsync(IJoinRelay? relay) => port.Loop.RunAsync(() =>
+    {
+        joins?.Close();
+        joins = relay is null ? null : new JoinServer(port.Loop, relay, Note, Joins);
+        return Task.CompletedTask;
+    });
+
+    /// <summary>How joins through this port ended.</summary>
+    public JoinCounters Joins { get; } = new();
+
     public Task<UdpPortStatus> StatusAsync() => port.Loop.RunAsync(() => Task.FromResult(new UdpPortStatus(
         Local.ToString(), Counters.Received, Counters.Pending, Enum.GetValues<DatagramFate>().ToDictionary(static f => f, f => Counters[f]), quic.HalfOpen,
         [.. links.Values.Select(static l => l.Status())])));
@@ -146,6 +158,7 @@ public sealed partial class UdpLinkPortal : IPortal, IAsyncDisposable
         {
             if (isClosed) return;
             isClosed = true;
+            joins?.Close();
             foreach (var dial in dials.Values.ToArray()) dial.Fail(new PortalException(PortalError.Closed, "The portal was closed."));
             foreach (var link in links.Values.ToArray()) link.Close(GoodbyeReason.Orderly, "The vertex stops.", new PortalException(PortalError.Closed, "The portal was closed."), tellNeighbour: true);
             // One more turn, so that the goodbyes leave.

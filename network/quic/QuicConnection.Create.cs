@@ -63,7 +63,7 @@ public sealed unsafe partial class QuicConnection
     /// </summary>
     /// <param name="options">What the connection is set to.</param>
     /// <param name="selectCredentials">Whose connection it is, by the client's SNI (empty if it sent none); null refuses with the alert unrecognized_name.</param>
-    /// <param name="verifyPeer">As for a client. A client without certificate is refused before.</param>
+    /// <param name="verifyPeer">As for a client. A client without certificate is refused before, unless it chose <see cref="QuicOptions.AnonymousAlpn"/>: then nobody is asked.</param>
     /// <param name="handler">Is told what happens; connection IDs already inside this call.</param>
     /// <param name="initial">The packet.</param>
     /// <param name="now">The time.</param>
@@ -193,13 +193,7 @@ public sealed unsafe partial class QuicConnection
         GnuTls.SetPointer(session, &native->Reference);
         CheckTls(IsServer ? Ngtcp2Crypto.ConfigureServer(session) : Ngtcp2Crypto.ConfigureClient(session));
         GnuTls.SetVerify(session, &OnVerify);
-        Span<byte> alpn = stackalloc byte[Options.Alpn.Length];
-        Encoding.ASCII.GetBytes(Options.Alpn, alpn);
-        fixed (byte* name = alpn)
-        {
-            var datum = new Datum { Data = name, Length = (uint)alpn.Length };
-            CheckTls(GnuTls.SetAlpn(session, &datum, 1, GnuTls.AlpnMandatory));
-        }
+        SetProtocols();
         if (IsServer)
         {
             GnuTls.SetPostClientHello(session, &OnClientHello);
@@ -212,6 +206,19 @@ public sealed unsafe partial class QuicConnection
             fixed (byte* name = bytes) CheckTls(GnuTls.SetServerName(session, GnuTls.NameDns, name, (nuint)bytes.Length));
         }
         Ngtcp2.SetTlsHandle(connection, session);
+    }
+
+    private void SetProtocols()
+    {
+        var first = Encoding.ASCII.GetBytes(Options.Alpn);
+        var second = Encoding.ASCII.GetBytes(Options.AnonymousAlpn ?? "");
+        var protocols = stackalloc Datum[2];
+        fixed (byte* one = first, two = second)
+        {
+            protocols[0] = new Datum { Data = one, Length = (uint)first.Length };
+            protocols[1] = new Datum { Data = two, Length = (uint)second.Length };
+            CheckTls(GnuTls.SetAlpn(session, protocols, IsServer && second.Length > 0 ? 2u : 1u, GnuTls.AlpnMandatory));
+        }
     }
 
     private void UseCredentials(QuicCredentials own)

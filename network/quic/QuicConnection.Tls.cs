@@ -65,13 +65,25 @@ public sealed unsafe partial class QuicConnection
             return GnuTls.ErrorUnrecognizedName;
         }
         UseCredentials(own);
+        if (Options.AnonymousAlpn is { } anonymous && Protocol() == anonymous)
+        {
+            GnuTls.SetCertificateRequest(session, GnuTls.IgnoreCertificate);
+            // There is nobody to judge.
+            IsPeerAnonymous = true;
+            peerAccepted = true;
+        }
         return 0;
+    }
+
+    private string? Protocol()
+    {
+        Datum alpn;
+        return GnuTls.GetAlpn(session, &alpn) == 0 ? Encoding.ASCII.GetString(alpn.Data, (int)alpn.Length) : null;
     }
 
     private int JudgePeer()
     {
-        Datum alpn;
-        if (GnuTls.GetAlpn(session, &alpn) != 0)
+        if (Protocol() is null)
         {
             refusal = $"The peer does not speak '{Options.Alpn}'.";
             return GnuTls.ErrorNoApplicationProtocol;

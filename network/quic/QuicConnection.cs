@@ -69,6 +69,9 @@ public sealed unsafe partial class QuicConnection : IDisposable
     /// <summary>The peer's certificates in DER, leaf first; empty until its TLS messages arrived.</summary>
     public IReadOnlyList<byte[]> PeerChain { get; private set; } = [];
 
+    /// <summary>The client chose <see cref="QuicOptions.AnonymousAlpn"/>: nothing is known of who it is.</summary>
+    public bool IsPeerAnonymous { get; private set; }
+
     /// <summary>The server name that the client asked for; empty if none.</summary>
     public string ServerName { get; private set; } = "";
 

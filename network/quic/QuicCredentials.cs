@@ -63,6 +63,14 @@ public sealed unsafe class QuicCredentials : IDisposable
         }
     }
 
+    /// <summary>Of a client that shows no certificate (<see cref="QuicOptions.AnonymousAlpn"/> at the server).</summary>
+    public static QuicCredentials CreateAnonymous()
+    {
+        nint credentials;
+        Check(GnuTls.AllocateCredentials(&credentials), "credentials");
+        return new QuicCredentials(credentials);
+    }
+
     /// <summary>The owner's reference ends; the key leaves memory with the last connection that uses it.</summary>
     public void Dispose()
     {

@@ -20,6 +20,12 @@ public sealed record QuicOptions
     /// <summary>Application protocol, 1 to 255 ASCII characters; the peer must name the same.</summary>
     public required string Alpn { get; init; }
 
+    /// <summary>
+    /// A second protocol that a server speaks on the same port, whose clients show no certificate and are asked for none; null: there is none.
+    /// <see cref="QuicConnection.IsPeerAnonymous"/> tells such a connection.
+    /// </summary>
+    public string? AnonymousAlpn { get; init; }
+
     /// <summary>Largest packet sent and accepted, in bytes, from <see cref="LeastPacketBytes"/> up.</summary>
     public int MaxPacketBytes { get; init; } = 1472;
 
@@ -62,6 +68,8 @@ public sealed record QuicOptions
     /// <summary>Throws <see cref="ArgumentException"/> that names the first field out of range and its range.</summary>
     public void Validate()
     {
+        if (AnonymousAlpn is not null && (AnonymousAlpn.Length is 0 or > 255 || !System.Text.Ascii.IsValid(AnonymousAlpn) || AnonymousAlpn == Alpn))
+            throw Bad(nameof(AnonymousAlpn), "must have 1 to 255 ASCII characters, and be another than Alpn");
         if (Alpn.Length is 0 or > 255 || !System.Text.Ascii.IsValid(Alpn)) throw Bad(nameof(Alpn), "must have 1 to 255 ASCII characters");
         if (MaxPacketBytes is < LeastPacketBytes or > LargestPacketBytes) throw Bad(nameof(MaxPacketBytes), $"must be {LeastPacketBytes} to {LargestPacketBytes}");
         if (ProbedPacketBytes.Count > 16 || ProbedPacketBytes.Any(static s => s is <= LeastPacketBytes or > LargestPacketBytes) || !ProbedPacketBytes.Order().SequenceEqual(ProbedPacketBytes))

@@ -6,6 +6,7 @@ namespace Florete.Simulation;
 public sealed class OpenBounds : IBounds
 {
     private Func<SpiffeId, SpiffeId, bool> connects = static (_, _) => true;
+    private Func<SpiffeId, SpiffeId, bool> hosts = static (_, _) => true;
 
     public event Action? Changed;
 
@@ -16,10 +17,18 @@ public sealed class OpenBounds : IBounds
         Changed?.Invoke();
     }
 
+    /// <summary>From now on a vertex may host an identity only if this says so. Raises <see cref="Changed"/>, on this thread.</summary>
+    public void NarrowHosting(Func<SpiffeId, SpiffeId, bool> mayHost)
+    {
+        hosts = mayHost;
+        Changed?.Invoke();
+    }
+
     public Verdict MayLink(SpiffeId vertex, SpiffeId neighbour) => Verdict.Allowed;
 
     public Verdict MayConnect(SpiffeId caller, SpiffeId target) =>
         connects(caller, target) ? Verdict.Allowed : Verdict.Refused($"no rule lets {caller} connect to {target}");
 
-    public Verdict MayHost(SpiffeId vertex, SpiffeId identity) => Verdict.Allowed;
+    public Verdict MayHost(SpiffeId vertex, SpiffeId identity) =>
+        hosts(vertex, identity) ? Verdict.Allowed : Verdict.Refused($"no rule lets {vertex} hold {identity}");
 }

@@ -78,26 +78,6 @@ public class CertificateTests
     }
 
     [Fact]
-    public void An_intermediate_leads_to_the_root_and_its_rules_hold()
-    {
-        using var authority = Pki.Authority();
-        using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        using var node = Pki.Intermediate(authority.Root, key);
-        using var named = Pki.Intermediate(authority.Root, key, "spiffe://home/node/a");
-        using var foreign = Pki.Intermediate(authority.Root, key, "spiffe://office");
-        using var belowNode = ECDsa.Create(ECCurve.NamedCurves.nistP256);
-        using var second = Pki.Intermediate(node, belowNode);
-        var verifier = authority.Verifier();
-
-        Assert.Equal(Pki.Hello, verifier.Verify([Pki.Leaf(node), node.RawData], Pki.Now).Id);
-        Assert.Contains("unknown authority", verifier.Verify([Pki.Leaf(node)], Pki.Now).Refusal, StringComparison.Ordinal);
-        Assert.Contains("names its trust domain and no path", verifier.Verify([Pki.Leaf(named), named.RawData], Pki.Now).Refusal, StringComparison.Ordinal);
-        Assert.Contains("spiffe://office", verifier.Verify([Pki.Leaf(foreign), foreign.RawData], Pki.Now).Refusal, StringComparison.Ordinal);
-        // The first intermediate has pathLen 0.
-        Assert.NotNull(verifier.Verify([Pki.Leaf(second), second.RawData, node.RawData], Pki.Now).Refusal);
-    }
-
-    [Fact]
     public void A_leaf_that_breaks_a_rule_is_refused_by_that_rule()
     {
         using var authority = Pki.Authority();

@@ -53,6 +53,25 @@ public class FileTests
     }
 
     [Fact]
+    public void Two_crashes_in_a_row_leave_a_usable_pair_too()
+    {
+        using var folder = new TemporaryFolder();
+        using var authority = Pki.Authority();
+        var (pem, key) = (folder.File("service-hello.pem"), folder.File("service-hello.key"));
+        X509Svid Made(int hours) => authority.Issue(Pki.Hello, TimeSpan.FromHours(hours), Pki.Now);
+        SvidFiles.Write(folder.Path, Made(1));
+        // Killed after the first step: the key of the certificate is the second in its file.
+        using var lost = Made(2).Leaf.GetECDsaPrivateKey()!;
+        AtomicFile.Write(key, lost.ExportPkcs8PrivateKeyPem() + "\n" + File.ReadAllText(key), AtomicFile.OwnerOnly);
+        // And again, after its first step.
+        var kept = SvidFiles.KeyInUse(pem, key);
+        AtomicFile.Write(key, lost.ExportPkcs8PrivateKeyPem() + "\n" + kept, AtomicFile.OwnerOnly);
+        Assert.Equal(Pki.Now.AddHours(1), SvidFiles.Read(pem).NotAfter);
+        SvidFiles.Write(folder.Path, Made(3));
+        Assert.Equal(Pki.Now.AddHours(3), SvidFiles.Read(pem).NotAfter);
+    }
+
+    [Fact]
     public void Broken_files_are_named_with_what_is_wrong()
     {
         using var folder = new TemporaryFolder();

@@ -36,7 +36,7 @@ internal sealed class Meeting : IDisposable
         {
             Neighbours = [.. neighbours.Select(static n => new UdpNeighbour(Id(n.Name), [IPEndPoint.Parse(n.Address)]))],
         };
-        return new Member(this, identity, address, options, new LinkTrust(authority.ClusterIdentity, new PeerVerifier(TrustBundle.Of(authority.Root)), Bounds));
+        return new Member(this, identity, address, options, new LinkTrust(authority.ClusterIdentity, new PeerVerifier(TrustBundle.Of(authority.Root), Bounds), Bounds));
     }
 
     /// <summary>Runs virtual time until the task is done.</summary>

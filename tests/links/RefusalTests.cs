@@ -1,5 +1,6 @@
 using Florete.Identities;
 using Florete.Portals;
+using Florete.Simulation;
 
 namespace Florete.Links.Tests;
 
@@ -96,6 +97,21 @@ public class RefusalTests
         a.Identity.Renew(workload with { Id = a.Identity.Id });
         Assert.Equal(PortalError.Refused, Refused(meeting, a).Error);
         Assert.Contains(b.Notes, static n => n.Contains("not a vertex", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public void A_node_proves_its_own_vertex_and_no_other()
+    {
+        using var meeting = new Meeting();
+        using var node = meeting.Authority.IssueNodeAuthority("a", TimeSpan.FromDays(30), meeting.Clock.WallClock.GetUtcNow());
+        var b = meeting.Join("b", "10.0.0.2:7000");
+        var own = new HeldIdentity(node.Issue(Meeting.Id("a"), TimeSpan.FromHours(1), meeting.Clock.WallClock.GetUtcNow()));
+        var a = meeting.Join("a", "10.0.0.1:7000", identity: own, neighbours: ("b", "10.0.0.2:7000"));
+        meeting.Wait(a.Portal.ConnectAsync(own, Meeting.Id("b"), new ConnectOptions(ConnectionMode.Datagram)));
+
+        var thief = meeting.Join("c", "10.0.0.3:7000", identity: new HeldIdentity(Forgery.Leaf(node, Meeting.Id("c"))), neighbours: ("b", "10.0.0.2:7000"));
+        Assert.Equal(PortalError.Refused, Refused(meeting, thief).Error);
+        Assert.Contains(b.Notes, static n => n.Contains("Node a cannot issue vertex/c of another node", StringComparison.Ordinal));
     }
 
     [Fact]

@@ -106,6 +106,11 @@ internal sealed class Admission(DirectoryOptions options, RecordStore store, IBo
         if (chain.NotAfter + options.CertificateGrace < wallClock) return AdmissionResult.Refused;
         refusal = DirectoryRefusal.WrongIdentity;
         if (chain.Id != signer) return AdmissionResult.Refused;
+        if (chain.StillAllowed(bounds) is { IsAllowed: false } issued)
+        {
+            (refusal, detail) = (DirectoryRefusal.Bounds, issued.Refusal);
+            return AdmissionResult.Refused;
+        }
         refusal = DirectoryRefusal.Signature;
         Span<byte> hash = stackalloc byte[SHA256.HashSizeInBytes];
         view.HashToSign(options.Layer, hash);
@@ -129,7 +134,7 @@ internal sealed class Admission(DirectoryOptions options, RecordStore store, IBo
 
     /// <summary>True if the bounds still allow a record that is held.</summary>
     public bool StillAllowed(DirectoryRecord record) =>
-        record.Kind != RecordKind.Service || bounds.MayHost(record.Vertex!, record.Signer).IsAllowed;
+        record.Chain.StillAllowed(bounds).IsAllowed && (record.Kind != RecordKind.Service || bounds.MayHost(record.Vertex!, record.Signer).IsAllowed);
 
     private static bool TryReadId(ReadOnlySpan<byte> text, out SpiffeId id) =>
         SpiffeId.TryParse(Encoding.Latin1.GetString(text), out id!, out _);

@@ -7,7 +7,7 @@ using Florete.Runtime;
 namespace Florete.Layers;
 
 /// <summary>A verified certificate chain of the directory: whose it is, until when, and the key that signs records.</summary>
-internal sealed class CertificateChain(CertificateHash hash, byte[] encoded, SpiffeId id, DateTimeOffset notAfter, byte[] publicPoint)
+internal sealed class CertificateChain(CertificateHash hash, byte[] encoded, PeerVerification proof, byte[] publicPoint)
 {
     private const int CoordinateBytes = 32;
     private const byte UncompressedPoint = 4;
@@ -20,9 +20,12 @@ internal sealed class CertificateChain(CertificateHash hash, byte[] encoded, Spi
     /// <summary>As it is hashed and sent.</summary>
     public byte[] Encoded { get; } = encoded;
 
-    public SpiffeId Id { get; } = id;
+    public SpiffeId Id { get; } = proof.Id!;
 
-    public DateTimeOffset NotAfter { get; } = notAfter;
+    public DateTimeOffset NotAfter { get; } = proof.NotAfter;
+
+    /// <summary>May the node that issued it, if one did, issue it by the bounds of now?</summary>
+    public Verdict StillAllowed(IBounds bounds) => proof.StillAllowed(bounds);
 
     /// <summary>Records in the store that name this chain.</summary>
     public int References { get; set; }
@@ -79,7 +82,7 @@ internal sealed class CertificateChain(CertificateHash hash, byte[] encoded, Spi
     {
         var encoded = Encode(svid);
         var point = PublicPoint(svid.Leaf.RawData) ?? throw new CryptographicException($"The key of {svid.Id} is not ECDSA P-256.");
-        return new CertificateChain(CertificateHash.Of(encoded), encoded, svid.Id, svid.NotAfter, point);
+        return new CertificateChain(CertificateHash.Of(encoded), encoded, new PeerVerification(svid.Id, svid.NotAfter, null), point);
     }
 
     /// <summary>Verifies an encoded chain; null with a reason if it proves no identity or its key is not ECDSA P-256.</summary>
@@ -94,7 +97,7 @@ internal sealed class CertificateChain(CertificateHash hash, byte[] encoded, Spi
         refusal = proof.Refusal;
         if (proof.Id is null) return null;
         var point = PublicPoint(derChain[0]);
-        if (point is not null) return new CertificateChain(CertificateHash.Of(encoded), encoded, proof.Id, proof.NotAfter, point);
+        if (point is not null) return new CertificateChain(CertificateHash.Of(encoded), encoded, proof, point);
         refusal = "The key is not ECDSA P-256.";
         return null;
     }

@@ -86,14 +86,10 @@ internal sealed partial class TransportConnection : IQuicHandler
     /// <summary>May this connection be, by the bounds of now?</summary>
     public Verdict Allowed()
     {
-        if (!IsCaller)
-        {
-            var hosted = Endpoint.Bounds.MayHost(RemoteVertex, Remote);
-            if (!hosted.IsAllowed) return hosted;
-            return Endpoint.Bounds.MayConnect(Remote, Local);
-        }
         var hosts = Endpoint.Bounds.MayHost(RemoteVertex, Remote);
-        return hosts.IsAllowed ? Endpoint.Bounds.MayConnect(Local, Remote) : hosts;
+        if (!hosts.IsAllowed) return hosts;
+        if (proof?.StillAllowed(Endpoint.Bounds) is { IsAllowed: false } issued) return issued;
+        return IsCaller ? Endpoint.Bounds.MayConnect(Local, Remote) : Endpoint.Bounds.MayConnect(Remote, Local);
     }
 
     private QuicCredentials? SelectTarget(string sni)

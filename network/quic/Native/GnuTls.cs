@@ -12,6 +12,7 @@ internal static unsafe partial class GnuTls
     public const uint NoAutoSendTicket = 1 << 21;
     public const uint NoEndOfEarlyData = 1 << 22;
     public const int CredentialsCertificate = 1;
+    public const int IgnoreCertificate = 0;
     public const int RequireCertificate = 2;
     public const int FormatDer = 0;
     public const uint Pkcs8Plain = 1;

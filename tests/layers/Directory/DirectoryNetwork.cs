@@ -18,7 +18,7 @@ internal sealed class DirectoryNetwork : IDisposable
         random = new Random(seed);
         Clock = new VirtualClock(Start);
         wire = new VirtualLoop(Clock);
-        Verifier = new PeerVerifier(TrustBundle.Of(authority.Root));
+        Verifier = new PeerVerifier(TrustBundle.Of(authority.Root), Bounds);
     }
 
     public VirtualClock Clock { get; }
@@ -41,6 +41,8 @@ internal sealed class DirectoryNetwork : IDisposable
 
     public HeldIdentity Hold(SpiffeId id, TimeSpan? lifetime = null, TimeSpan backdating = default) =>
         new(authority.Issue(id, lifetime ?? TimeSpan.FromHours(24), Clock.WallClock.GetUtcNow() - backdating));
+
+    public NodeAuthority IssueNode(string name) => authority.IssueNodeAuthority(name, TimeSpan.FromDays(30), Clock.WallClock.GetUtcNow());
 
     public X509Svid Issue(SpiffeId id, TimeSpan? lifetime = null) => Hold(id, lifetime).Current;
 

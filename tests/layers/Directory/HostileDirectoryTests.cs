@@ -1,4 +1,5 @@
 using Florete.Identities;
+using Florete.Simulation;
 
 namespace Florete.Layers.Tests;
 
@@ -167,6 +168,29 @@ public sealed class HostileDirectoryTests : IDisposable
         Offer(RecordWriter.Sign("cluster", RecordKind.Service, 0, 1, 2, service, enemyVertex.Id.ToString(), []), service);
         Assert.Equal(1, victim.Directory.Status().Refused[DirectoryRefusal.Bounds]);
         Assert.Equal(0, bystander.Directory.Status().Refused.Values.Sum());
+        Assert.Equal(3, bystander.Directory.Status().Records);
+    }
+
+    [Fact]
+    public void What_a_node_issued_is_taken_as_far_as_the_bounds_let_that_node_hold_it_and_dropped_when_they_no_longer_do()
+    {
+        using var other = network.IssueNode("other");
+        var service = other.Issue(DirectoryNetwork.Id("s", IdentityKind.Service), TimeSpan.FromHours(1), DirectoryNetwork.Start);
+        Offer(Vertex(enemyVertex), enemyVertex);
+        Offer(RecordWriter.Sign("cluster", RecordKind.Service, 0, 1, 2, service, enemyVertex.Id.ToString(), []), service);
+        Assert.Equal(4, bystander.Directory.Status().Records);
+
+        network.Bounds.Forbid(DirectoryNetwork.Id("other"), service.Id);
+        network.Clock.Run(Moment);
+        Assert.Equal(3, bystander.Directory.Status().Records);
+        Offer(RecordWriter.Sign("cluster", RecordKind.Service, 0, 1, 3, service, enemyVertex.Id.ToString(), []), service);
+        Assert.Equal(3, bystander.Directory.Status().Records);
+        Assert.Equal(1, victim.Directory.Status().Refused[DirectoryRefusal.Bounds]);
+
+        // Whatever the bounds: the vertex of another node. The certificate itself is refused.
+        var thief = Forgery.Leaf(other, DirectoryNetwork.Id("third"));
+        Offer(Vertex(thief), thief);
+        Assert.True(victim.Directory.Status().Refused[DirectoryRefusal.Certificate] > 0);
         Assert.Equal(3, bystander.Directory.Status().Records);
     }
 

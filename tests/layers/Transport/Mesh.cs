@@ -12,9 +12,12 @@ namespace Florete.Layers.Tests.Transport;
 internal sealed class Mesh : IDisposable
 {
     private readonly List<Member> members = [];
+    private readonly Dictionary<string, NodeAuthority> nodes = [];
+    private readonly bool nodesIssue;
 
-    public Mesh(int count, bool isRing = false, int seed = 1, PathProperties? path = null)
+    public Mesh(int count, bool isRing = false, int seed = 1, PathProperties? path = null, bool nodesIssue = false)
     {
+        this.nodesIssue = nodesIssue;
         Authority = CertificateAuthority.Create("home", Clock.WallClock.GetUtcNow());
         Network = new SimulatedNetwork(seed);
         if (path is not null) Network.SetAll(path);
@@ -42,10 +45,10 @@ internal sealed class Mesh : IDisposable
 
     public static string Address(int index) => $"10.0.0.{index + 1}:7000";
 
-    public HeldIdentity Hold(IdentityKind kind, string name, TimeSpan? life = null) =>
-        new(Authority.Issue(SpiffeId.Of("home", kind, name), life ?? TimeSpan.FromHours(24), Clock.WallClock.GetUtcNow()));
+    /// <summary>Issued by the root; or, where nodes issue, a vertex by its own node, and what else there is by node a.</summary>
+    public HeldIdentity Hold(IdentityKind kind, string name, TimeSpan? life = null) => new(Issue(SpiffeId.Of("home", kind, name), life ?? TimeSpan.FromHours(24)));
 
-    public void Renew(HeldIdentity identity, TimeSpan life) => identity.Renew(Authority.Issue(identity.Id, life, Clock.WallClock.GetUtcNow()));
+    public void Renew(HeldIdentity identity, TimeSpan life) => identity.Renew(Issue(identity.Id, life));
 
     /// <summary>Runs virtual time until the task is done, and returns its result or throws its error.</summary>
     public T Wait<T>(Task<T> task, int seconds = 60)
@@ -67,7 +70,16 @@ internal sealed class Mesh : IDisposable
     public void Dispose()
     {
         foreach (var member in members) Assert.Empty(member.Faults);
+        foreach (var node in nodes.Values) node.Dispose();
         Authority.Dispose();
+    }
+
+    private X509Svid Issue(SpiffeId id, TimeSpan life)
+    {
+        if (!nodesIssue) return Authority.Issue(id, life, Clock.WallClock.GetUtcNow());
+        var node = id.Kind is IdentityKind.Vertex or IdentityKind.Node ? id.Name : "a";
+        if (!nodes.TryGetValue(node, out var authority)) nodes[node] = authority = Authority.IssueNodeAuthority(node, TimeSpan.FromDays(30), Clock.WallClock.GetUtcNow());
+        return authority.Issue(id, life, Clock.WallClock.GetUtcNow());
     }
 }
 
@@ -80,7 +92,7 @@ internal sealed class Member
         Loop.Faulted += Faults.Add;
         Socket = mesh.Network.Open(Loop, address);
         var identity = mesh.Hold(IdentityKind.Vertex, name);
-        var verifier = new PeerVerifier(TrustBundle.Of(mesh.Authority.Root));
+        var verifier = new PeerVerifier(TrustBundle.Of(mesh.Authority.Root), mesh.Bounds);
         var links = new UdpLinkPortal(
             Loop, Pool, Socket,
             new UdpLinkOptions { Neighbours = [.. neighbours.Select(n => new UdpNeighbour(Id(n.Name), [IPEndPoint.Parse(n.Address)]))] },

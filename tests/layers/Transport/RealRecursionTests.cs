@@ -103,7 +103,7 @@ public class RealRecursionTests
             Vertex = await LayerVertex.StartAsync(
                 new LayerVertexOptions(), Loop, Pool, UpperLayer.Hold(authority, Loop, RecursionTests.Vertex(Name)),
                 [new Underlay("udp", links, [.. neighbours.Select(static n => RecursionTests.Vertex(n.Name))])],
-                new PeerVerifier(TrustBundle.Of(authority.Root)), bounds, null, NullLoggerFactory.Instance);
+                new PeerVerifier(TrustBundle.Of(authority.Root), bounds), bounds, null, NullLoggerFactory.Instance);
         }
 
         public async ValueTask DisposeAsync()

@@ -16,7 +16,7 @@ public class RenewalTests
     [InlineData(false, true)]
     public void Connections_live_on_while_both_svids_are_renewed_and_end_when_one_is_not(bool isCallerRenewed, bool isTargetRenewed)
     {
-        using var mesh = new Mesh(2);
+        using var mesh = new Mesh(2, nodesIssue: true);
         var (caller, target) = (mesh.Hold(IdentityKind.User, "alice", Life), mesh.Hold(IdentityKind.Service, "echo", Life));
         mesh[1].Publish(target, static c => c.Stream is null ? ReflectAsync(c) : StreamConnectionTests.EchoAsync(c));
         mesh[0].Discover(target.Id);
@@ -57,7 +57,7 @@ public class RenewalTests
     [Fact]
     public void Connections_of_several_generations_live_on_together()
     {
-        using var mesh = new Mesh(2);
+        using var mesh = new Mesh(2, nodesIssue: true);
         var (caller, target) = (mesh.Hold(IdentityKind.User, "alice", Life), mesh.Hold(IdentityKind.Service, "echo", Life));
         mesh[1].Publish(target, StreamConnectionTests.EchoAsync);
         mesh[0].Discover(target.Id);
@@ -86,7 +86,7 @@ public class RenewalTests
     [Fact]
     public void A_connection_that_nobody_vouches_for_ends_with_its_svid_and_the_grace()
     {
-        using var mesh = new Mesh(2);
+        using var mesh = new Mesh(2, nodesIssue: true);
         var target = mesh.Hold(IdentityKind.Service, "echo");
         mesh[1].Publish(target, StreamConnectionTests.EchoAsync);
         mesh[0].Discover(target.Id);
@@ -96,6 +96,21 @@ public class RenewalTests
         mesh.Clock.Run(TimeSpan.FromSeconds(20));
         Assert.True(connection.Closed.IsCancellationRequested);
         Assert.Contains("expired", connection.CloseReason!.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void Bounds_that_no_longer_let_the_issuing_node_issue_close_the_connection_and_refuse_the_next()
+    {
+        using var mesh = new Mesh(2, nodesIssue: true);
+        // Both are issued by node a; the target is published by node b.
+        var (caller, target) = (mesh.Hold(IdentityKind.User, "alice"), mesh.Hold(IdentityKind.Service, "echo"));
+        mesh[1].Publish(target, StreamConnectionTests.EchoAsync);
+        mesh[0].Discover(target.Id);
+        var connection = mesh[0].Connect(caller, target.Id);
+        mesh.Bounds.NarrowHosting((vertex, identity) => identity != target.Id || vertex.Name != "a");
+        mesh.WaitFor(() => connection.Closed.IsCancellationRequested);
+        Assert.Contains("no rule lets spiffe://home/vertex/a hold", connection.CloseReason!.Message, StringComparison.Ordinal);
+        Assert.ThrowsAny<PortalException>(() => mesh[0].Connect(caller, target.Id, 20));
     }
 
     private static Task ReflectAsync(PortalConnection connection)

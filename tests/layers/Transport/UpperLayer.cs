@@ -21,7 +21,7 @@ internal static class UpperLayer
         return LayerVertex.StartAsync(
             new LayerVertexOptions(), node.Loop, node.Pool, vertex,
             [new Underlay("native", links, [.. neighbours.Select(static n => SpiffeId.Of("home", IdentityKind.Vertex, n))])],
-            new PeerVerifier(TrustBundle.Of(authority.Root)), bounds, null, NullLoggerFactory.Instance);
+            new PeerVerifier(TrustBundle.Of(authority.Root), bounds), bounds, null, NullLoggerFactory.Instance);
     }
 
     public static HeldIdentity Hold(CertificateAuthority authority, EventLoop loop, SpiffeId id) =>
