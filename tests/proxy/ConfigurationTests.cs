@@ -1,4 +1,5 @@
 using System.Text;
+using Florete.Configuration;
 using Florete.Identities;
 using Florete.Portals;
 using Florete.Proxy.Configuration;

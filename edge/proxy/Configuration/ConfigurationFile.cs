@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text;
+using Florete.Configuration;
 using Florete.Identities;
 using Florete.Portals;
 
@@ -8,9 +9,6 @@ namespace Florete.Proxy.Configuration;
 /// <summary>Reads and validates a whole configuration file; docs/configuration.md describes it.</summary>
 public static class ConfigurationFile
 {
-    /// <summary>A hand-written file is a few kilobytes.</summary>
-    public const int MaxBytes = 1024 * 1024;
-
     /// <summary>More inbounds, outbounds or neighbours than this is a mistake.</summary>
     public const int MaxEntries = 1000;
 
@@ -18,21 +16,9 @@ public static class ConfigurationFile
     /// <returns>The configuration, or null when there are problems.</returns>
     public static FlorConfiguration? Load(string file, out IReadOnlyList<ConfigurationProblem> problems)
     {
-        string text;
-        try
+        if (ConfigurationText.Read(file, "write it (docs/configuration.md), or let 'florctl node add' do so", out var problem) is not { } text)
         {
-            if (new FileInfo(file) is { Exists: true, Length: > MaxBytes } info)
-            {
-                problems = [new(file, 1, "", $"it has {info.Length} bytes; at most {MaxBytes} are read")];
-                return null;
-            }
-            text = System.IO.File.ReadAllText(file);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            problems = [new(file, 1, "", e is FileNotFoundException or DirectoryNotFoundException
-                ? "there is no such file; write it (docs/configuration.md), or let 'florctl node add' do so"
-                : $"it cannot be read: {e.Message}")];
+            problems = [problem!];
             return null;
         }
         return Parse(text, file, out problems);

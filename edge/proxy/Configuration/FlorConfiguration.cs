@@ -74,13 +74,3 @@ public sealed record OutboundConfiguration(int Line, SpiffeId Service, EndPoint 
 /// <param name="Socket">Path of the Unix socket.</param>
 /// <param name="Owner">The system user who may open it, besides root.</param>
 public sealed record PortalSocketConfiguration(int Line, SpiffeId Identity, string Socket, string Owner);
-
-/// <summary>One thing wrong with a configuration, for the person who must correct it.</summary>
-/// <param name="File">The file.</param>
-/// <param name="Line">Counted from 1.</param>
-/// <param name="Field">Its path, as in <c>inbounds[0].proxy</c>; empty for the whole file.</param>
-/// <param name="Message">What is wrong, and the remedy.</param>
-public sealed record ConfigurationProblem(string File, int Line, string Field, string Message)
-{
-    public override string ToString() => Field.Length == 0 ? $"{File}:{Line}: {Message}" : $"{File}:{Line}: {Field}: {Message}";
-}

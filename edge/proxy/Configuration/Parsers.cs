@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using System.Text;
+using Florete.Configuration;
 using Florete.Identities;
 using Florete.Portals;
 

@@ -1,7 +1,7 @@
 using System.Globalization;
 using Florete.Identities;
 
-namespace Florete.Proxy.Configuration;
+namespace Florete.Configuration;
 
 /// <summary>
 /// Reads the keys of one mapping of a configuration and collects every problem with its line. What was read is known; what is left over at
@@ -35,6 +35,9 @@ internal sealed class SectionReader
         problems.Add(node.Line, path, $"it must be a section of keys, and is {Kind(node)}; write its keys below it, indented");
         return null;
     }
+
+    /// <summary>Every key as it is written, for sections whose keys are the user's own.</summary>
+    public IEnumerable<string> Keys => mapping.Entries.Select(static entry => entry.Key.Text).Distinct(StringComparer.Ordinal).ToArray();
 
     public bool Has(string key) => Find(key) is not null;
 
@@ -148,22 +151,4 @@ internal sealed class SectionReader
     };
 
     internal delegate bool Parse<T>(string text, out T? value, out string? error);
-}
-
-/// <summary>Collects problems of one file.</summary>
-internal sealed class ConfigurationProblems(string file)
-{
-    // A file of garbage has one reader; more lines help nobody.
-    private const int Max = 200;
-
-    private readonly List<ConfigurationProblem> all = [];
-
-    public IReadOnlyList<ConfigurationProblem> All => all.OrderBy(problem => problem.Line).ToArray();
-
-    public int Count => all.Count;
-
-    public void Add(int line, string field, string message)
-    {
-        if (all.Count < Max) all.Add(new ConfigurationProblem(file, line, field, message));
-    }
 }
