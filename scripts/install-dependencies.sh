@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Installs what a purpose lacks, and nothing when all is there (then it takes milliseconds and asks no server).
 #   install-dependencies.sh [run|test|bench|image]
-# run:   the QUIC library and iproute2          test, bench: their tools besides
-# image: the QUIC library and OpenSSL's (used by the Dockerfile)
+# run:   the QUIC library, SQLite and iproute2  test, bench: their tools besides
+# image: the QUIC library, SQLite and OpenSSL (used by the Dockerfile)
 # Debian and Ubuntu: by apt-get, with sudo when not root. Elsewhere: one line that names what to install.
 set -euo pipefail
 
@@ -29,6 +29,7 @@ library_from() {                                                  # library_from
 
 library_from libngtcp2.so.16 libngtcp2-16
 library_from libngtcp2_crypto_gnutls.so.8 libngtcp2-crypto-gnutls8
+ldconfig -p | grep -qF libsqlite3.so.0 || missing+=(libsqlite3-0)
 case $purpose in image) command_from openssl openssl ;; *) command_from ip iproute2 ;; esac
 case $purpose in
 test)

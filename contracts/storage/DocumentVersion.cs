@@ -86,6 +86,10 @@ public sealed class DocumentVersion
         return true;
     }
 
+    /// <summary>Reads what was checked before it was stored: the body is not looked at again. Null if it cannot have been.</summary>
+    internal static DocumentVersion? Restore(ReadOnlyMemory<byte> bytes) =>
+        VersionFields.TryRead(bytes.Span, out var fields, out _, checkBody: false) ? new DocumentVersion(bytes, fields) : null;
+
     /// <summary>Did the author of this version know the other one, of the same unit?</summary>
     public bool Dominates(DocumentVersion other) => Seen[other.Replica] >= other.Stamp;
 

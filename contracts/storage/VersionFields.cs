@@ -30,7 +30,7 @@ internal readonly struct VersionFields
 
     public required int BodyAt { get; init; }
 
-    public static bool TryRead(ReadOnlySpan<byte> bytes, out VersionFields fields, [NotNullWhen(false)] out string? problem)
+    public static bool TryRead(ReadOnlySpan<byte> bytes, out VersionFields fields, [NotNullWhen(false)] out string? problem, bool checkBody = true)
     {
         fields = default;
         if (bytes.Length > StorageProtocol.MaxVersionBytes)
@@ -70,7 +70,7 @@ internal readonly struct VersionFields
             return false;
         }
         var isTombstone = ((VersionFlags)flags & VersionFlags.Tombstone) != 0;
-        problem = BodyProblem(bytes.Slice(bodyAt, (int)bodyBytes), isTombstone);
+        problem = checkBody ? BodyProblem(bytes.Slice(bodyAt, (int)bodyBytes), isTombstone) : null;
         if (problem is not null) return false;
         fields = new VersionFields
         {
