@@ -15,6 +15,9 @@ internal sealed partial class NodePortals(NodeMaterials materials, EdgeConnectio
 
     public IEnumerable<PortalSocketConfiguration> Served => servers.Keys;
 
+    /// <summary>What was signed for programs, since the start.</summary>
+    public SigningCounters Signing { get; } = new();
+
     /// <summary>What keeps the configuration from being applied.</summary>
     public void Check(FlorConfiguration configuration, List<string> problems)
     {
@@ -48,7 +51,7 @@ internal sealed partial class NodePortals(NodeMaterials materials, EdgeConnectio
             var owner = PrivateSocket.FindUser(socket.Owner) ?? throw new IOException($"There is no user '{socket.Owner}' on this machine; correct owner.");
             var bound = PrivateSocket.Bind(socket.Socket, owner);
             servers.Add(socket, new PortalSocketServer(
-                bound, socket.Socket, owner, materials.Find(socket.Identity)!, configuration.Vertex, portal, connections, gate, logger));
+                bound, socket.Socket, owner, materials.Find(socket.Identity)!, configuration.Vertex, portal, connections, gate, Signing, logger));
             Serves(socket.Socket, socket.Identity.Path, socket.Owner);
         }
     }

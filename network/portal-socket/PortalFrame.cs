@@ -15,21 +15,24 @@ public enum PortalFrameType : byte
     Discover = 4,
     Accept = 5,
     Refuse = 6,
+    Sign = 7,
     Ok = 16,
     Error = 17,
     Arrival = 18,
     Service = 19,
     CaughtUp = 20,
+    Chain = 21,
+    Signature = 22,
 }
 
 /// <summary>Limits and the version of the protocol.</summary>
 public static class PortalSocketProtocol
 {
-    // 2: the answer to PUBLISH names the publication and its vertex.
-    public const byte Version = 2;
+    // 2: the answer to PUBLISH names the publication and its vertex. 3: SIGN.
+    public const byte Version = 3;
 
-    /// <summary>Type and body of one frame.</summary>
-    public const int MaxFrameBytes = 4096;
+    /// <summary>Type and body of one frame: the longest chain, and room.</summary>
+    public const int MaxFrameBytes = EncodedChain.MaxBytes + 247;
 
     /// <summary>Bytes of an arrival's name.</summary>
     public const int ArrivalBytes = 16;
@@ -84,6 +87,14 @@ public static class PortalFrameWriter
 
     public static byte[] CaughtUp() => new Body(PortalFrameType.CaughtUp).ToFrame();
 
+    public static byte[] Sign(string purpose, ReadOnlySpan<byte> contentHash) =>
+        new Body(PortalFrameType.Sign).Byte(PortalSocketProtocol.Version).String(purpose).Bytes(contentHash).ToFrame();
+
+    /// <param name="chain">As <see cref="EncodedChain"/> has it.</param>
+    public static byte[] Chain(ReadOnlySpan<byte> chain) => new Body(PortalFrameType.Chain).Bytes(chain).ToFrame();
+
+    public static byte[] Signature(ReadOnlySpan<byte> signature) => new Body(PortalFrameType.Signature).Bytes(signature).ToFrame();
+
     private readonly struct Body
     {
         private readonly List<byte> bytes;
@@ -135,7 +146,7 @@ public static class PortalFrameWriter
 /// <summary>Parses bodies of frames (what follows the type). Never throws; false: malformed.</summary>
 public static class PortalFrameReader
 {
-    /// <summary>The version that CONNECT, PUBLISH, ATTACH and DISCOVER begin with; 0: there is none.</summary>
+    /// <summary>The version that CONNECT, PUBLISH, ATTACH, DISCOVER and SIGN begin with; 0: there is none.</summary>
     public static byte VersionOf(ReadOnlySpan<byte> body) => body.IsEmpty ? (byte)0 : body[0];
 
     public static bool TryReadConnect(ReadOnlySpan<byte> body, [NotNullWhen(true)] out ConnectRequest? request)
@@ -229,6 +240,17 @@ public static class PortalFrameReader
         body = body[1..];
         if (!TryReadId(ref body, out var service) || !TryReadId(ref body, out var vertex) || !body.IsEmpty) return false;
         change = new ServiceChange(service, vertex, isPresent);
+        return true;
+    }
+
+    public static bool TryReadSign(ReadOnlySpan<byte> body, out string purpose, out ReadOnlySpan<byte> contentHash)
+    {
+        purpose = "";
+        contentHash = default;
+        if (body.IsEmpty) return false;
+        body = body[1..];
+        if (!TryReadString(ref body, out purpose) || !ProgramSignature.IsPurpose(purpose) || body.Length != ProgramSignature.HashBytes) return false;
+        contentHash = body;
         return true;
     }
 

@@ -14,6 +14,8 @@ public sealed class PortalSocketClient(string path) : IProgramPortal
 {
     private const string Ended = "Flor closed the portal socket: it stops, has ended, or its configuration changed; try again when it runs.";
 
+    private readonly PortalSigner signer = new(path);
+
     public string Path => path;
 
     /// <summary>Connects to an identity; completes when it has accepted.</summary>
@@ -65,6 +67,12 @@ public sealed class PortalSocketClient(string path) : IProgramPortal
         }
     }
 
+    /// <summary>Flor signs, with the key of the socket's identity.</summary>
+    /// <exception cref="ArgumentException">It is no purpose.</exception>
+    /// <exception cref="PortalException">Flor does not run; LimitReached: more is signed than it allows.</exception>
+    public Task<PortalSignature> SignAsync(string purpose, ReadOnlyMemory<byte> content, CancellationToken cancellationToken = default) =>
+        signer.SignAsync(purpose, content, cancellationToken);
+
     /// <summary>Takes an arrival over in stream mode.</summary>
     internal async Task<PortalConnection> AttachAsync(byte[] arrival, CancellationToken cancellationToken)
     {
@@ -109,15 +117,30 @@ public sealed class PortalSocketClient(string path) : IProgramPortal
 
     private async Task<(FrameSocket Frames, ConnectionEnds? Ends)> AskAsync(byte[] request, CancellationToken cancellationToken)
     {
+        var frames = await OpenAsync(path, request, cancellationToken).ConfigureAwait(false);
+        try
+        {
+            var (type, body) = await ReadAsync(frames, cancellationToken).ConfigureAwait(false);
+            if (type != PortalFrameType.Ok || !PortalFrameReader.TryReadOk(body, out var ends)) throw Violation();
+            return (frames, ends);
+        }
+        catch
+        {
+            frames.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Connects to flor and asks it; the answer is still to be read.</summary>
+    internal static async Task<FrameSocket> OpenAsync(string path, byte[] request, CancellationToken cancellationToken)
+    {
         var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         var frames = new FrameSocket(socket);
         try
         {
             await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellationToken).ConfigureAwait(false);
             await frames.WriteAsync(request, cancellationToken).ConfigureAwait(false);
-            var (type, body) = await ReadAsync(frames, cancellationToken).ConfigureAwait(false);
-            if (type != PortalFrameType.Ok || !PortalFrameReader.TryReadOk(body, out var ends)) throw Violation();
-            return (frames, ends);
+            return frames;
         }
         catch (SocketException e)
         {

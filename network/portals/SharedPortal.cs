@@ -23,8 +23,8 @@ public sealed class SharedPortal(IProgramPortal portal, SortingLimits? limits = 
     private Round? current;
 
     /// <summary>
-    /// The portal as one protocol has it, the same object each time: what it publishes gets the connections of that protocol. Connecting and discovering are
-    /// those of the portal that is shared. Where the first bytes of two protocols are alike, the one that was asked for first gets the connection.
+    /// The portal as one protocol has it, the same object each time: what it publishes gets the connections of that protocol. Connecting, discovering and
+    /// signing are those of the portal that is shared. Where the first bytes of two protocols are alike, the one that was asked for first gets the connection.
     /// </summary>
     public IProgramPortal For(CallerProtocol protocol)
     {
@@ -167,6 +167,9 @@ public sealed class SharedPortal(IProgramPortal portal, SortingLimits? limits = 
 
         public IAsyncEnumerable<ServiceChange> DiscoverAsync(ServiceQuery query, bool watch, CancellationToken cancellationToken) =>
             shared.Inner.DiscoverAsync(query, watch, cancellationToken);
+
+        public Task<PortalSignature> SignAsync(string purpose, ReadOnlyMemory<byte> content, CancellationToken cancellationToken) =>
+            shared.Inner.SignAsync(purpose, content, cancellationToken);
 
         public override string ToString() => $"{shared} ({protocol})";
     }

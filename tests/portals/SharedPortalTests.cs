@@ -147,12 +147,13 @@ public class SharedPortalTests
     }
 
     [Fact]
-    public async Task Connecting_and_discovering_are_the_shared_portals()
+    public async Task Connecting_discovering_and_signing_are_the_shared_portals()
     {
         var view = new SharedPortal(portal).For(Lab.Alpha);
         Assert.Equal("lab (alpha)", view.ToString());
         Assert.Equal("somebody", (await Assert.ThrowsAsync<PortalException>(() => view.ConnectAsync("somebody"))).Message);
         await foreach (var change in view.DiscoverAsync(ServiceQuery.All, watch: false)) Assert.Equal(LabPortal.Target, change.Service);
+        Assert.Equal(Lab.Bytes("content"), (await view.SignAsync("purpose", Lab.Bytes("content"))).Bytes.ToArray());
     }
 
     private static async Task Eventually(Func<Task<bool>> ask)

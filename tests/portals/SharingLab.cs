@@ -40,6 +40,9 @@ internal sealed class LabPortal : IProgramPortal
         yield return new ServiceChange(Target, Target, true);
     }
 
+    public Task<PortalSignature> SignAsync(string purpose, ReadOnlyMemory<byte> content, CancellationToken cancellationToken) =>
+        Task.FromResult(new PortalSignature(content, []));
+
     /// <summary>As when flor ends.</summary>
     public void End(string why) => publications.Single(static p => !p.Ended.IsCompleted).End(new PortalException(PortalError.Closed, why));
 

@@ -59,6 +59,8 @@ internal sealed class ControlCommands(FlorNode node)
             {
                 ["edge.handshakes"] = node.Handshakes.Count,
                 ["edge.expiredHandshakes"] = node.Handshakes.Expired,
+                ["edge.signatures"] = node.Portals.Signing.Made,
+                ["edge.refusedSignatures"] = node.Portals.Signing.Refused,
             });
     }
 

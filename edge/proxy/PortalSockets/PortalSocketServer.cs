@@ -29,6 +29,7 @@ internal sealed partial class PortalSocketServer : IAsyncDisposable
     private readonly Listener listener;
     private readonly CancellationTokenSource stopping = new();
     private readonly ConcurrentDictionary<Guid, Arrival> arrivals = new();
+    private readonly ProgramSigner signer;
     private int count;
 
     /// <param name="bound">From <see cref="PrivateSocket.Bind"/>.</param>
@@ -39,12 +40,15 @@ internal sealed partial class PortalSocketServer : IAsyncDisposable
     /// <param name="portal">Of the node's vertex.</param>
     /// <param name="connections">Of the node.</param>
     /// <param name="gate">Bounds programs that have not said what they want.</param>
+    /// <param name="signing">Of the node.</param>
     /// <param name="logger">For refusals and faults.</param>
     public PortalSocketServer(
-        Socket bound, string path, uint ownerId, HeldIdentity identity, SpiffeId vertex, IPortal portal, EdgeConnections connections, HandshakeGate gate, ILogger logger)
+        Socket bound, string path, uint ownerId, HeldIdentity identity, SpiffeId vertex, IPortal portal, EdgeConnections connections, HandshakeGate gate,
+        SigningCounters signing, ILogger logger)
     {
         (this.path, this.ownerId, this.identity, this.vertex, this.portal) = (path, ownerId, identity, vertex, portal);
         (this.connections, this.gate, this.logger) = (connections, gate, logger);
+        signer = new ProgramSigner(identity, signing);
         listener = new Listener($"portal socket of {identity.Id.Path}", bound, ServeAsync, logger);
     }
 
@@ -65,9 +69,16 @@ internal sealed partial class PortalSocketServer : IAsyncDisposable
             return;
         }
         using var frames = new FrameSocket(socket);
-        if (Interlocked.Increment(ref count) <= MaxConnections) await ServeAsync(frames).ConfigureAwait(false);
-        else await AnswerAsync(frames, PortalError.LimitReached, $"This portal socket has {MaxConnections} connections, its limit; close some.").ConfigureAwait(false);
-        Interlocked.Decrement(ref count);
+        try
+        {
+            if (Interlocked.Increment(ref count) <= MaxConnections) await ServeAsync(frames).ConfigureAwait(false);
+            else await AnswerAsync(frames, PortalError.LimitReached, $"This portal socket has {MaxConnections} connections, its limit; close some.").ConfigureAwait(false);
+        }
+        finally
+        {
+            // Whatever way a program goes: its socket may fail at any moment.
+            Interlocked.Decrement(ref count);
+        }
     }
 
     private async Task ServeAsync(FrameSocket frames)
@@ -77,7 +88,7 @@ internal sealed partial class PortalSocketServer : IAsyncDisposable
             (PortalFrameType Type, byte[] Body)? first;
             using (gate.Enter(frames.Socket)) first = await frames.ReadAsync(stopping.Token).ConfigureAwait(false);
             if (first is not var (type, body)) return;
-            if (type is < PortalFrameType.Connect or > PortalFrameType.Discover)
+            if (type is (< PortalFrameType.Connect or > PortalFrameType.Discover) and not PortalFrameType.Sign)
             {
                 throw new PortalException(PortalError.ProtocolViolation, $"A connection does not begin with a frame of type {(byte)type}.");
             }
@@ -92,6 +103,7 @@ internal sealed partial class PortalSocketServer : IAsyncDisposable
                 PortalFrameType.Connect => ConnectAsync(frames, body),
                 PortalFrameType.Publish => PublishAsync(frames),
                 PortalFrameType.Attach => AttachAsync(frames, body),
+                PortalFrameType.Sign => signer.ServeAsync(frames, body, stopping.Token),
                 _ => DiscoverAsync(frames, body),
             }).ConfigureAwait(false);
         }

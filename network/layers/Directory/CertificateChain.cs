@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using System.Formats.Asn1;
 using System.Security.Cryptography;
 using Florete.Identities;
@@ -34,47 +33,12 @@ internal sealed class CertificateChain(CertificateHash hash, byte[] encoded, Pee
     public Instant UnreferencedSince { get; set; }
 
     /// <summary>The chain of an SVID as it is hashed and sent.</summary>
-    public static byte[] Encode(X509Svid svid)
-    {
-        var certificates = new List<byte[]> { svid.Leaf.RawData };
-        certificates.AddRange(svid.Intermediates.Select(static c => c.RawData));
-        return Encode(certificates);
-    }
+    public static byte[] Encode(X509Svid svid) => EncodedChain.Encode(svid);
 
-    public static byte[] Encode(IReadOnlyList<byte[]> derChain)
-    {
-        var encoded = new byte[1 + derChain.Sum(static c => 2 + c.Length)];
-        encoded[0] = (byte)derChain.Count;
-        var at = 1;
-        foreach (var certificate in derChain)
-        {
-            BinaryPrimitives.WriteUInt16BigEndian(encoded.AsSpan(at), (ushort)certificate.Length);
-            certificate.CopyTo(encoded, at + 2);
-            at += 2 + certificate.Length;
-        }
-        return encoded;
-    }
+    public static byte[] Encode(IReadOnlyList<byte[]> derChain) => EncodedChain.Encode(derChain);
 
     /// <summary>Splits an encoded chain; false if it is not exactly one.</summary>
-    public static bool TryDecode(ReadOnlySpan<byte> encoded, out byte[][] derChain)
-    {
-        derChain = [];
-        if (encoded.Length is < 4 or > DirectoryLimits.MaxEncodedChainBytes) return false;
-        if (encoded[0] is 0 or > DirectoryLimits.MaxChainCertificates) return false;
-        var certificates = new byte[encoded[0]][];
-        var rest = encoded[1..];
-        for (var i = 0; i < certificates.Length; i++)
-        {
-            if (rest.Length < 2) return false;
-            var length = BinaryPrimitives.ReadUInt16BigEndian(rest);
-            if (length == 0 || rest.Length < 2 + length) return false;
-            certificates[i] = rest.Slice(2, length).ToArray();
-            rest = rest[(2 + length)..];
-        }
-        if (!rest.IsEmpty) return false;
-        derChain = certificates;
-        return true;
-    }
+    public static bool TryDecode(ReadOnlySpan<byte> encoded, out byte[][] derChain) => EncodedChain.TryDecode(encoded, out derChain);
 
     /// <summary>The chain of an SVID that this vertex holds itself: nothing to verify.</summary>
     /// <exception cref="CryptographicException">The key is not ECDSA P-256.</exception>

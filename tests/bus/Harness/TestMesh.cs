@@ -96,6 +96,9 @@ internal sealed class TestMesh
             }
         }
 
+        public Task<PortalSignature> SignAsync(string purpose, ReadOnlyMemory<byte> content, CancellationToken cancellationToken) =>
+            throw new PortalException(PortalError.Refused, "There are no keys here.");
+
         public override string ToString() => identity.ToString();
     }
 

@@ -1,12 +1,15 @@
-namespace Florete.Layers;
+namespace Florete.Identities;
 
 /// <summary>
-/// The one form of a record's signature. Where (r, s) is an ECDSA signature, so is (r, n − s), and who holds no key can make one of the other: it would
-/// be a record with another hash, and so another version, that its signer never made. Hence s is at most n/2 (as in BIP 62 rule 5).
+/// The one form of a P-256 signature. Where (r, s) is an ECDSA signature, so is (r, n − s), and who holds no key can make one of the other: what was signed
+/// would have another hash, and so be another version, that its signer never made. Hence s is at most n/2 (as in BIP 62 rule 5).
 /// </summary>
-internal static class SignatureForm
+public static class SignatureForm
 {
-    private const int ScalarBytes = RecordView.SignatureBytes / 2;
+    /// <summary>IEEE P1363: r, then s.</summary>
+    public const int Bytes = 2 * ScalarBytes;
+
+    private const int ScalarBytes = 32;
 
     /// <summary>The order n of P-256 (SP 800-186 §3.2.1.3).</summary>
     private static ReadOnlySpan<byte> Order =>
