@@ -118,20 +118,26 @@ public sealed partial class BusMember : IAsyncDisposable
     }
 
     /// <summary>
-    /// Sends a message to each queue of the connected group that subscribes to one of the topics. Completes when it is held for each. A queue that nobody receives now, and that is full, loses it.
+    /// Sends a message to each queue of the connected group that subscribes to one of the topics. Completes when it is held for each. A queue that nobody receives now, and that is full, loses it;
+    /// one that somebody receives is waited for, and holds up none of the others.
     /// </summary>
-    /// <exception cref="BusException">The peers are not known in time, or a queue that somebody receives has no room.</exception>
+    /// <exception cref="BusException">The peers are not known in time, or a queue that somebody receives has had no room for as long as a send waits; the others have the message.</exception>
     public async ValueTask PublishAsync(IReadOnlyCollection<string> topics, BusMessage message, TimeSpan delay = default, CancellationToken cancellationToken = default)
     {
         await MeetPeersAsync(cancellationToken).ConfigureAwait(false);
         IReadOnlyList<(string Queue, bool IsPresent)> subscribers;
         lock (gate) subscribers = sender.Subscribers(topics);
+        List<BusDestination>? full = null;
         foreach (var (queue, isPresent) in subscribers)
         {
             var destination = new BusDestination(queue);
-            if (isPresent) await SendAsync(destination, message, delay, cancellationToken).ConfigureAwait(false);
-            else if (!TryHold(destination, message, delay)) OnDropped(destination, message, DropReason.NoRoom);
+            Check(destination, message);
+            if (TryHold(destination, message, delay)) continue;
+            if (isPresent) (full ??= []).Add(destination);
+            else OnDropped(destination, message, DropReason.NoRoom);
         }
+        // Those that are slow are waited for together, when all others have it.
+        if (full is not null) await Task.WhenAll(full.Select(d => SendAsync(d, message, delay, cancellationToken).AsTask())).ConfigureAwait(false);
     }
 
     /// <summary>Receives at a queue from now on, until the returned object is disposed.</summary>

@@ -39,7 +39,7 @@ internal sealed class Sender(Guid incarnation, SenderOptions options)
     /// <summary>When <see cref="Advance"/> has to do again; it may become earlier by any call.</summary>
     public Instant WakeAt { get; private set; } = Instant.Never;
 
-    /// <summary>Somewhere there is room again.</summary>
+    /// <summary>Somewhere there is room again, or more of it for a queue that is received now.</summary>
     public Action? Freed { get; set; }
 
     /// <summary>A message is gone that nobody completed.</summary>
@@ -70,12 +70,13 @@ internal sealed class Sender(Guid incarnation, SenderOptions options)
     public HoldResult Hold(BusDestination destination, BusMessage message, TimeSpan delay, Instant now)
     {
         if (!held.TryGetValue(destination, out var queue)) held.Add(destination, queue = new HeldQueue(destination, numbers, now));
+        // Whether somebody receives decides about room.
+        if (queue.Session is null) Assign(queue);
         if (!HasRoom(queue, message)) return HoldResult.Full;
         var due = now + Positive(delay);
         queue.Add(new HeldMessage(message, message.TimeToLive is { } life ? due + Positive(life) : Instant.Never, due), now);
         Count++;
         Bytes += message.Cost;
-        if (queue.Session is null) Assign(queue);
         queue.Session?.Fill(now);
         WakeAt = Instant.Min(WakeAt, queue.NextDue);
         return HoldResult.Held;
@@ -207,9 +208,15 @@ internal sealed class Sender(Guid incarnation, SenderOptions options)
         OnDropped(queue, message, DropReason.Expired);
     }
 
-    private bool HasRoom(HeldQueue queue, BusMessage message) =>
-        queue.Count < options.MaxQueueMessages && queue.Bytes + message.Cost <= options.MaxQueueBytes
-        && Count < options.MaxMessages && Bytes + message.Cost <= options.MaxBytes;
+    // What nobody receives may fill three quarters of the whole. The rest is for queues that are received, and so drain: each may add while it holds no
+    // more than is free, so that slow ones leave something to others however many they are (dynamic thresholds, Choudhury and Hahne 1998).
+    private bool HasRoom(HeldQueue queue, BusMessage message)
+    {
+        var (queueCount, queueBytes, count, bytes) = (queue.Count + 1, queue.Bytes + message.Cost, Count + 1, Bytes + message.Cost);
+        if (queueCount > options.MaxQueueMessages || queueBytes > options.MaxQueueBytes) return false;
+        if (count <= options.MaxMessages - (options.MaxMessages / 4) && bytes <= options.MaxBytes - (options.MaxBytes / 4)) return true;
+        return queue.Session is not null && queueCount <= options.MaxMessages - Count && queueBytes <= options.MaxBytes - Bytes;
+    }
 
     // The session keeps what it has until it has answered; then the queue goes elsewhere.
     private void Withdraw(HeldQueue queue, Instant now)

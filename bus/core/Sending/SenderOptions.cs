@@ -9,10 +9,10 @@ public sealed record SenderOptions
     /// <summary>Bytes for one queue, each message counted with 256 bytes beside its own.</summary>
     public long MaxQueueBytes { get; init; } = 16 << 20;
 
-    /// <summary>Messages in all.</summary>
+    /// <summary>Messages in all; the last quarter is for queues that are received now.</summary>
     public int MaxMessages { get; init; } = 100_000;
 
-    /// <summary>Bytes in all.</summary>
+    /// <summary>Bytes in all; the last quarter is for queues that are received now.</summary>
     public long MaxBytes { get; init; } = 64 << 20;
 
     /// <summary>How long a message is held for a queue that nobody receives.</summary>

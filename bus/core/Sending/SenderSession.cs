@@ -120,6 +120,7 @@ internal sealed class SenderSession
     {
         queue.Attach(this, frame.Number, frame.Window);
         assigned.Add(queue);
+        sender.Freed?.Invoke();
     }
 
     internal void Unassign(HeldQueue queue) => assigned.Remove(queue);

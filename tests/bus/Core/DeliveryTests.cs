@@ -203,12 +203,41 @@ public class DeliveryTests
         var sender = lab.AddSender("shop", new SenderOptions { MaxQueueMessages = 10, MaxMessages = 15 });
         for (var i = 0; i < 10; i++) Assert.Equal(HoldResult.Held, sender.Send("nowhere", i));
         Assert.Equal(HoldResult.Full, sender.Send("nowhere", 10));
-        for (var i = 0; i < 5; i++) Assert.Equal(HoldResult.Held, sender.Send("elsewhere", i));
-        Assert.Equal(HoldResult.Full, sender.Send("elsewhere", 5));
+        // The last quarter of all is for queues that are received.
+        for (var i = 0; i < 2; i++) Assert.Equal(HoldResult.Held, sender.Send("elsewhere", i));
+        Assert.Equal(HoldResult.Full, sender.Send("elsewhere", 2));
         Assert.True(lab.RunUntil(() => sender.Sender.Count == 0, TimeSpan.FromMinutes(11)));
         Assert.True(sender.Dropped.All(static d => d.Reason == DropReason.NobodyReceives));
-        Assert.Equal((15, 0L), (sender.Dropped.Count, sender.Sender.Bytes));
+        Assert.Equal((12, 0L), (sender.Dropped.Count, sender.Sender.Bytes));
         Assert.Equal(HoldResult.Held, sender.Send("nowhere", 11));
+    }
+
+    [Fact]
+    public void Absent_queues_and_slow_ones_however_many_leave_room_to_others()
+    {
+        var lab = new BusLab(17);
+        var sender = lab.AddSender("shop", new SenderOptions { MaxQueueMessages = 200, MaxMessages = 800 });
+        for (var queue = 0; queue < 10; queue++)
+        {
+            for (var i = 0; i < 200; i++) sender.Send($"absent{queue}", i);
+        }
+        Assert.Equal(600, sender.Sender.Count);
+        var receiver = lab.AddReceiver("store", "a");
+        lab.Connect(sender, receiver);
+        Assert.Equal(HoldResult.Full, sender.Send("orders", 0));
+        lab.RunUntil(() => sender.Sender.Sessions[0].IsReady, Long);
+        // Many more than the room that is left, a few at a time.
+        for (var i = 0; i < 2000; i++)
+        {
+            Assert.Equal(HoldResult.Held, sender.Send("orders", i));
+            if (i % 50 == 0) Assert.True(lab.RunUntil(() => sender.Sender.Count == 600, Long));
+        }
+        Assert.True(lab.RunUntil(() => sender.Sender.Count == 600, Long));
+        // A receiver that has stopped: its queue is received still, and takes half of what is left.
+        receiver.MaxWork = 1_000_000_000;
+        var taken = Enumerable.Range(0, 200).Count(i => sender.Send("orders", i) == HoldResult.Held);
+        Assert.InRange(taken, 99, 101);
+        Assert.Equal(HoldResult.Full, sender.Send("another", 0));
     }
 
     [Fact]
