@@ -18,6 +18,7 @@ public static class Program
             NodeCommand.Create(),
             IdentityCommand.Create(),
             BoundsCommand.Create(),
+            StoreCommand.Create(),
             LocalCommand.Create(),
         };
         var parsed = root.Parse(args);

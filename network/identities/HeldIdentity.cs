@@ -1,3 +1,5 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Security.Cryptography;
 using System.Security.Cryptography.X509Certificates;
 
 namespace Florete.Identities;
@@ -13,6 +15,21 @@ public sealed record X509Svid(SpiffeId Id, X509Certificate2 Leaf, IReadOnlyList<
     public DateTimeOffset NotBefore => new(Leaf.NotBefore.ToUniversalTime(), TimeSpan.Zero);
 
     public DateTimeOffset NotAfter => new(Leaf.NotAfter.ToUniversalTime(), TimeSpan.Zero);
+
+    /// <summary>Whom a leaf in DER names; nothing is proved by that. False: it names nobody, or is no certificate.</summary>
+    public static bool TryReadId(ReadOnlySpan<byte> leafDer, [NotNullWhen(true)] out SpiffeId? id)
+    {
+        id = null;
+        try
+        {
+            using var leaf = X509CertificateLoader.LoadCertificate(leafDer);
+            return CertificateRules.TryReadSpiffeId(leaf, out id, out _);
+        }
+        catch (CryptographicException)
+        {
+            return false;
+        }
+    }
 }
 
 /// <summary>
