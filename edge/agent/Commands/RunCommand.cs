@@ -1,0 +1,92 @@
+using System.CommandLine;
+using System.Runtime.InteropServices;
+using Florete.Agent.Configuration;
+using Microsoft.Extensions.Logging;
+
+namespace Florete.Agent.Commands;
+
+/// <summary><c>florete-agent run</c> and <c>check</c>.</summary>
+internal static partial class RunCommand
+{
+    public static Command Run()
+    {
+        var configuration = CommonOptions.RequiredConfiguration();
+        var run = new Command("run", "Runs the node's programs. SIGINT and SIGTERM stop them and the agent, SIGHUP makes it read its file again; killed, it leaves them running.") { configuration };
+        run.SetAction(parsed => RunAsync(parsed.GetRequiredValue(configuration)));
+        return run;
+    }
+
+    public static Command Check()
+    {
+        var configuration = CommonOptions.RequiredConfiguration();
+        var check = new Command("check", "Validates the file and starts nothing.") { configuration };
+        check.SetAction(parsed =>
+        {
+            if (AgentFile.Load(parsed.GetRequiredValue(configuration), out var problems) is { } valid)
+            {
+                Console.WriteLine($"{valid.File} is valid: {valid.Workloads.Count} workloads.");
+                return 0;
+            }
+            foreach (var problem in problems) Console.Error.WriteLine(problem);
+            return 1;
+        });
+        return check;
+    }
+
+    private static async Task<int> RunAsync(string file)
+    {
+        if (AgentFile.Load(file, out var problems) is not { } configuration)
+        {
+            foreach (var problem in problems) await Console.Error.WriteLineAsync(problem.ToString()).ConfigureAwait(false);
+            return 1;
+        }
+        using var logs = CommonOptions.Logs();
+        var logger = logs.CreateLogger("Florete.Agent");
+        using var stopping = new CancellationTokenSource();
+        NodeAgent? agent = null;
+        void OnStop(PosixSignalContext context)
+        {
+            context.Cancel = true;
+            stopping.Cancel();
+        }
+        void OnReload(PosixSignalContext context)
+        {
+            context.Cancel = true;
+            if (agent is { } running) _ = ReloadAsync(running, logger);
+        }
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnStop);
+        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnStop);
+        using var hangUp = PosixSignalRegistration.Create(PosixSignal.SIGHUP, OnReload);
+        try
+        {
+            await using var started = await NodeAgent.StartAsync(configuration, TimeProvider.System, logger, stopping.Token).ConfigureAwait(false);
+            agent = started;
+            await started.FaultAsync(stopping.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+            return 0;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            await Console.Error.WriteLineAsync($"florete-agent: {e.Message}").ConfigureAwait(false);
+            return 1;
+        }
+        return 0;
+    }
+
+    private static async Task ReloadAsync(NodeAgent agent, ILogger logger)
+    {
+        try
+        {
+            await agent.ReloadAsync().ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            ReloadFaulted(logger, e);
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Reading the file again ended by a fault of this program")]
+    private static partial void ReloadFaulted(ILogger logger, Exception fault);
+}

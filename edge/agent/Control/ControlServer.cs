@@ -1,0 +1,98 @@
+using System.Globalization;
+using System.Net.Sockets;
+using System.Text;
+using Florete.Agent.Supervision;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Florete.Agent.Control;
+
+/// <summary>The agent's control socket: HTTP on a Unix socket that its user alone may open.</summary>
+internal sealed class ControlServer : IAsyncDisposable
+{
+    private readonly WebApplication web;
+    private readonly Socket socket;
+
+    private ControlServer(WebApplication web, Socket socket) => (this.web, this.socket) = (web, socket);
+
+    /// <exception cref="IOException">The socket cannot be made there.</exception>
+    public static async Task<ControlServer> StartAsync(string path, NodeAgent agent, CancellationToken cancellationToken)
+    {
+        var socket = Bind(path);
+        try
+        {
+            var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
+            builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
+            {
+                kestrel.ListenHandle((ulong)socket.Handle);
+                kestrel.Limits.MaxConcurrentConnections = 64;
+                kestrel.Limits.MaxRequestBodySize = 4096;
+            });
+            builder.Services.AddRoutingCore();
+            builder.Services.ConfigureHttpJsonOptions(static json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, ControlJson.Default));
+            var web = builder.Build();
+            Map(web, agent);
+            await web.StartAsync(cancellationToken).ConfigureAwait(false);
+            return new ControlServer(web, socket);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await web.DisposeAsync().ConfigureAwait(false);
+        socket.Dispose();
+    }
+
+    private static void Map(WebApplication web, NodeAgent agent)
+    {
+        web.MapGet("/v1/workloads", () => TypedResults.Json(agent.Status.ToArray(), ControlJson.Default.WorkloadStatusArray));
+        web.MapPost("/v1/workloads/{name}/restart", (string name) => agent.Restart(name) ? Results.Accepted() : Results.NotFound());
+        web.MapPost("/v1/reload", async () => TypedResults.Json((await agent.ReloadAsync().ConfigureAwait(false)).ToArray(), ControlJson.Default.StringArray));
+        web.MapGet("/v1/health", () => TypedResults.Json(agent.Problems.ToArray(), ControlJson.Default.StringArray, statusCode: agent.Problems.Count == 0 ? 200 : 503));
+        web.MapGet("/metrics", () => Results.Text(Metrics(agent.Status), "text/plain; version=0.0.4"));
+    }
+
+    private static string Metrics(IReadOnlyList<WorkloadStatus> all)
+    {
+        var text = new StringBuilder("# TYPE florete_agent_workload_ready gauge\n");
+        foreach (var one in all) text.Append(CultureInfo.InvariantCulture, $"florete_agent_workload_ready{{workload=\"{one.Name}\"}} {(one.Phase == WorkloadPhase.Ready ? 1 : 0)}\n");
+        text.Append("# TYPE florete_agent_workload_restarts_total counter\n");
+        foreach (var one in all) text.Append(CultureInfo.InvariantCulture, $"florete_agent_workload_restarts_total{{workload=\"{one.Name}\"}} {one.Restarts}\n");
+        return text.ToString();
+    }
+
+    // Bound under another name until its mode is right, then renamed over what an agent before left there; the state folder's lock says that it is gone.
+    private static Socket Bind(string path)
+    {
+        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+            if (Directory.Exists(path) || new FileInfo(path) is { Exists: true, Length: > 0 }) throw new IOException($"{path} is a file and no socket; remove it, or correct control:");
+            File.Delete($"{path}~");
+            socket.Bind(new UnixDomainSocketEndPoint($"{path}~"));
+            File.SetUnixFileMode($"{path}~", UnixFileMode.UserRead | UnixFileMode.UserWrite);
+            socket.Listen(64);
+            File.Move($"{path}~", path, overwrite: true);
+            return socket;
+        }
+        catch (Exception e) when (e is SocketException or UnauthorizedAccessException or ArgumentException)
+        {
+            socket.Dispose();
+            throw new IOException($"{path}: the control socket cannot be made: {e.Message}; correct control:, or the rights of its folder", e);
+        }
+        catch
+        {
+            socket.Dispose();
+            throw;
+        }
+    }
+}

@@ -1,0 +1,80 @@
+using System.Net.Sockets;
+using Florete.Agent.Configuration;
+using Florete.Identities;
+using Florete.Portals;
+using Florete.PortalSocket;
+
+namespace Florete.Agent.Health;
+
+/// <summary>
+/// Health by HTTP (2xx is ready), or by a socket that accepts. A name of the mesh is asked through the agent's portal, of the instance on this
+/// node: that of another node says nothing about the workload here.
+/// </summary>
+public sealed class HealthProbe : IHealthProbe, IDisposable
+{
+    // An answer is read no further: its status says all.
+    private const int MaxAnswerBytes = 64 * 1024;
+
+    private readonly HttpClient local;
+    private readonly HttpClient? byPortal;
+
+    /// <param name="configuration">Names the portal socket, cluster and node.</param>
+    public HealthProbe(AgentConfiguration configuration)
+    {
+        local = Client(new SocketsHttpHandler { UseProxy = false });
+        if (configuration.PortalSocket is not { } socket) return;
+        var portal = new PortalSocketClient(socket);
+        var here = new ConnectOptions(Class: TrafficClass.Interactive, Instance: SpiffeId.Of(configuration.Cluster, IdentityKind.Vertex, configuration.Node));
+        var handler = PortalHttp.CreateHandler(portal);
+        handler.ConnectCallback = async (context, cancellationToken) => new PortalStream(
+            await portal.ConnectAsync(context.DnsEndPoint.Host, here, cancellationToken).ConfigureAwait(false), isAbortedByDispose: true);
+        byPortal = Client(handler);
+    }
+
+    public async Task<string?> AskAsync(HealthConfiguration health, CancellationToken cancellationToken)
+    {
+        using var within = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        within.CancelAfter(health.Within);
+        try
+        {
+            return health.Socket is { } socket ? await ConnectAsync(socket, within.Token).ConfigureAwait(false) : await GetAsync(health, within.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            return $"{Name(health)} did not answer within {health.Within.TotalSeconds:0.##} s";
+        }
+        catch (Exception e) when (e is HttpRequestException or SocketException or IOException or PortalException)
+        {
+            return $"{Name(health)}: {e.Message}";
+        }
+    }
+
+    public void Dispose()
+    {
+        local.Dispose();
+        byPortal?.Dispose();
+    }
+
+    private static HttpClient Client(SocketsHttpHandler handler)
+    {
+        // A kept connection would prove the process that it was made to, and not that a new one can be made.
+        handler.PooledConnectionLifetime = TimeSpan.Zero;
+        return new HttpClient(handler) { Timeout = Timeout.InfiniteTimeSpan, MaxResponseContentBufferSize = MaxAnswerBytes };
+    }
+
+    private static async Task<string?> ConnectAsync(string path, CancellationToken cancellationToken)
+    {
+        using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellationToken).ConfigureAwait(false);
+        return null;
+    }
+
+    private async Task<string?> GetAsync(HealthConfiguration health, CancellationToken cancellationToken)
+    {
+        var client = health.IsByPortal ? byPortal ?? throw new IOException("this agent has no portal socket; write portal: into its file") : local;
+        using var answer = await client.GetAsync(health.Url, HttpCompletionOption.ResponseHeadersRead, cancellationToken).ConfigureAwait(false);
+        return answer.IsSuccessStatusCode ? null : $"{Name(health)} answered {(int)answer.StatusCode} {answer.ReasonPhrase}";
+    }
+
+    private static string Name(HealthConfiguration health) => health.Socket ?? health.Url!.ToString();
+}

@@ -1,0 +1,1 @@
+return await Florete.Agent.AgentProgram.RunAsync(args);
