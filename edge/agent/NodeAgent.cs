@@ -80,8 +80,12 @@ public sealed partial class NodeAgent : IAsyncDisposable
             var immutable = Immutable(wanted).ToArray();
             configuration = wanted with
             {
-                StateFolder = configuration.StateFolder, LogFolder = configuration.LogFolder, ControlSocket = configuration.ControlSocket,
-                PortalSocket = configuration.PortalSocket, Cluster = configuration.Cluster, Node = configuration.Node,
+                StateFolder = configuration.StateFolder,
+                LogFolder = configuration.LogFolder,
+                ControlSocket = configuration.ControlSocket,
+                PortalSocket = configuration.PortalSocket,
+                Cluster = configuration.Cluster,
+                Node = configuration.Node,
             };
             return immutable;
         }
