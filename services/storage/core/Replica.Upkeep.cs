@@ -9,6 +9,7 @@ internal sealed partial class Replica
     private const int MaxHidden = StorageLimits.MaxSuperseded + 1;
 
     private readonly Lock ageGate = new();
+    private long reevaluateUntil;
     // What takes part in digests, for the writer; and as committed, for everybody.
     private (Stamp Superseded, Stamp Tombstones) countedFrom;
     private (Stamp Superseded, Stamp Tombstones) committedFrom;
@@ -29,14 +30,15 @@ internal sealed partial class Replica
 
     /// <summary>One step through what is held after the bounds have changed: hides what is not valid any more, shows what is valid again.</summary>
     /// <param name="after">0 first, then what the step before returned.</param>
-    /// <param name="until">The sequence at the beginning: what came since was checked by the new bounds.</param>
     /// <param name="limit">Rows to look at.</param>
     /// <returns>Where to go on; null: all was looked at.</returns>
-    public long? Reevaluate(long after, long until, int limit)
+    public long? Reevaluate(long after, int limit)
     {
+        // What comes from now on is checked by the new bounds. What was done in this transaction before was not, so the sequence is not the one that has been committed.
+        if (after == 0) reevaluateUntil = sequence;
         var rows = store.ReadRows(after, limit);
         foreach (var key in rows.Where(row => isValid(row) == row.IsHidden).Select(static row => row.Key).Distinct()) Reevaluate(key);
-        if (rows.Count == limit && rows[^1].Sequence < until) return rows[^1].Sequence;
+        if (rows.Count == limit && rows[^1].Sequence < reevaluateUntil) return rows[^1].Sequence;
         NeedsReevaluation = false;
         return null;
     }

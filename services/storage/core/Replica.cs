@@ -16,7 +16,7 @@ internal sealed partial class Replica
     private readonly ReplicaAccounts accounts = new();
     private long sequence;
 
-    /// <summary>Reads the rows of the store once, without their bodies. Follow it by <see cref="Reevaluate(long, long, int)"/> if <see cref="NeedsReevaluation"/>.</summary>
+    /// <summary>Reads the rows of the store once, without their bodies. Follow it by <see cref="Reevaluate(long, int)"/> if <see cref="NeedsReevaluation"/>.</summary>
     /// <param name="name">Whose it is.</param>
     /// <param name="store">What it holds.</param>
     /// <param name="isValid">Is a version that was verified once still valid?</param>

@@ -187,8 +187,7 @@ public sealed partial class StorageReplica : IAsyncDisposable
         {
             proofs.Clear();
             refusals.Clear();
-            var until = replica.Accounts.Sequence;
-            for (long? after = 0; after is { } from;) after = await Upkeep(r => r.Reevaluate(from, until, UpkeepRows), cancellation);
+            for (long? after = 0; after is { } from;) after = await Upkeep(r => r.Reevaluate(from, UpkeepRows), cancellation);
         }
         finally
         {
