@@ -104,6 +104,6 @@ internal sealed class AuthorProof(SpiffeId id, byte[] encoded, ECDsa key, Stamp 
     public bool Signed(DocumentVersion version)
     {
         // A native key is used by one thread at a time.
-        lock (gate) return AuthorSignature.Verifies(key, version.Content.Span, version.Signature.Span);
+        lock (gate) return ProgramSignature.Verify(key, StorageProtocol.SigningPurpose, version.Content.Span, version.Signature.Span);
     }
 }
