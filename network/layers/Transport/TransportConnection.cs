@@ -54,6 +54,9 @@ internal sealed partial class TransportConnection : ITurnEnd
     /// <summary>Which life of the remote vertex the connection belongs to.</summary>
     public ulong? Incarnation { get; set; }
 
+    /// <summary>Since when no path leads to the remote vertex of a caller's connection; Never: one does.</summary>
+    public Instant AbsentSince { get; set; } = Instant.Never;
+
     public bool IsCaller => !Quic.IsServer;
 
     public bool IsConfirmed => Quic.State == QuicConnectionState.Confirmed;

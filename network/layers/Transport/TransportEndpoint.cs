@@ -34,6 +34,7 @@ internal sealed partial class TransportEndpoint : ILocalReceiver, IDisposable
         (Options, Loop, Pool, Forwarding, this.directory, Verifier, Bounds) = (options, loop, pool, forwarding, directory, verifier, bounds);
         Log = new TransportLog(logger);
         instances = new InstanceChoice(forwarding.Self);
+        absenceTimer = loop.CreateTimer(LeaveAbsent);
         QuicOptions = new QuicOptions
         {
             Alpn = TransportOptions.Protocol,
@@ -53,6 +54,7 @@ internal sealed partial class TransportEndpoint : ILocalReceiver, IDisposable
         forwarding.SetReceiver(PayloadType.Quic, this);
         forwarding.SetReceiver(PayloadType.SealedDatagram, Datagrams);
         forwarding.PathsChanged += Datagrams.OnPathsChanged;
+        forwarding.PathsChanged += OnPathsChanged;
         forwarding.LinksLost += OnLinksLost;
         bounds.Changed += OnBoundsChanged;
     }
@@ -176,7 +178,9 @@ internal sealed partial class TransportEndpoint : ILocalReceiver, IDisposable
     {
         Bounds.Changed -= OnBoundsChanged;
         Forwarding.PathsChanged -= Datagrams.OnPathsChanged;
+        Forwarding.PathsChanged -= OnPathsChanged;
         Forwarding.LinksLost -= OnLinksLost;
+        absenceTimer.Cancel();
         foreach (var connection in connections.ToArray())
         {
             connection.Close(PortalError.Closed, "The vertex is shutting down.");

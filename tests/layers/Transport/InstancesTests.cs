@@ -69,6 +69,34 @@ public class InstancesTests
     }
 
     [Fact]
+    public void Connections_to_an_instance_that_is_gone_end_in_seconds_when_another_can_be_reached()
+    {
+        using var mesh = new Mesh(3);
+        var open = Connect(mesh, 1, PublishAt(mesh, 1, 0, 2), 4);
+        mesh.Cut(1, 2);
+        var began = mesh.Clock.Now;
+        mesh.WaitFor(() => open.Count(static c => c.CloseReason is { Error: PortalError.Unreachable }) == 2);
+        Assert.InRange((mesh.Clock.Now - began).TotalSeconds, 5, 7);
+        Assert.All(open, c => Assert.Equal(c.RemoteVertex == mesh[2].Vertex.Id, c.CloseReason is not null));
+    }
+
+    [Theory]
+    // Back before the caller looks elsewhere; no other instance; no way to anybody.
+    [InlineData(3, 1, new[] { 0, 2 }, 2)]
+    [InlineData(30, 1, new[] { 2 }, 2)]
+    [InlineData(30, 0, new[] { 1, 2 }, 1)]
+    public void Connections_survive_an_absence_that_is_short_or_that_no_other_instance_could_mend(int seconds, int caller, int[] vertices, int cutFrom)
+    {
+        using var mesh = new Mesh(3);
+        var open = Connect(mesh, caller, PublishAt(mesh, caller, vertices), 4);
+        mesh.Cut(caller, cutFrom);
+        mesh.Clock.Run(TimeSpan.FromSeconds(seconds));
+        mesh.Cut(caller, cutFrom, isCut: false);
+        mesh.Clock.Run(TimeSpan.FromSeconds(90));
+        Assert.All(open, static c => Assert.False(c.Closed.IsCancellationRequested, c.CloseReason?.Message));
+    }
+
+    [Fact]
     public void A_program_that_hangs_is_left_within_a_second_and_avoided_though_its_vertex_lives()
     {
         using var mesh = new Mesh(3);
