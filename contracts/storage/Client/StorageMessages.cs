@@ -64,7 +64,7 @@ public sealed record DigestAnswer(string Replica, string Position, string Curren
 /// <param name="Ready">It reads and writes.</param>
 /// <param name="Replica">Its name, once it is known.</param>
 /// <param name="Missing">Why it is not ready, or not as it should be.</param>
-/// <param name="Refused">Versions that other replicas told and that were not valid, since the start.</param>
+/// <param name="Refused">Versions that were sent here and were not valid, since the start: forged, or not allowed.</param>
 /// <param name="Peers">Other replicas, and how the exchange with each goes.</param>
 public sealed record HealthAnswer(bool Ready, string? Replica, IReadOnlyList<string> Missing, long Refused, IReadOnlyList<PeerHealth> Peers);
 

@@ -37,7 +37,7 @@ internal sealed partial class ReplicaHost(StorageMaterials materials, StorageMet
     /// <summary>Why it is not open.</summary>
     public string Missing { get; set; } = "flor has not told yet on which vertex this replica is.";
 
-    /// <summary>Versions that others told and that were not valid, since the start.</summary>
+    /// <summary>Versions that came here and were not valid, since the start.</summary>
     public long RefusedCount => Interlocked.Read(ref refused);
 
     /// <summary>Told of every version that this replica has accepted from its author.</summary>
@@ -90,6 +90,9 @@ internal sealed partial class ReplicaHost(StorageMaterials materials, StorageMet
         Accepted(version);
     }
 
+    /// <summary>Counts versions whose authors did not make them, or may not.</summary>
+    public void CountRefused(int count) => Interlocked.Add(ref refused, count);
+
     /// <summary>Takes in what another replica told; chains that are not known are asked for there.</summary>
     /// <param name="peer">Who told.</param>
     /// <param name="versions">What.</param>
@@ -137,7 +140,7 @@ internal sealed partial class ReplicaHost(StorageMaterials materials, StorageMet
         if (result.IsFull) Full(peer.Vertex.Name);
         if (result.Refused.Count == 0) return;
         metrics.Refused.Add(result.Refused.Count, new KeyValuePair<string, object?>("reason", "Replicated"));
-        Interlocked.Add(ref refused, result.Refused.Count);
+        CountRefused(result.Refused.Count);
         if (allowance.Spend(result.Refused.Count)) Refused(result.Refused.Count, peer.Vertex.Name, result.Refused[0].Version.Key, result.Refused[0].Problem);
     }
 

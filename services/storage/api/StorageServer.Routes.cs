@@ -1,4 +1,5 @@
 using Florete.Storage.Api.Http;
+using Florete.Storage.Api.Replication;
 using Florete.Storage.Client;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -50,12 +51,13 @@ public sealed partial class StorageServer
         }
         catch (Exception e) when (!context.Response.HasStarted)
         {
-            if (e is not ApiException) RequestFailed(context.Request.Method, context.Request.Path, e);
+            if (e is not (ApiException or PeerException)) RequestFailed(context.Request.Method, context.Request.Path, e);
             context.Response.Clear();
             await context.RefuseAsync(e switch
             {
                 ApiException refusal => refusal,
                 StorageException disk => new ApiException(StatusCodes.Status500InternalServerError, disk.Message),
+                PeerException peer => new ApiException(StatusCodes.Status502BadGateway, peer.Message),
                 BadHttpRequestException bad => new ApiException(bad.StatusCode, bad.Message),
                 _ => new ApiException(StatusCodes.Status500InternalServerError, "The replica failed to answer; its log says why."),
             }).ConfigureAwait(false);

@@ -226,6 +226,11 @@ public sealed class Cluster
         }
 
         text.AppendLine("connect:").AppendLine(connect ?? Plan.ConnectRules ?? "  - {from: [user/alice], to: ['service/*']}");
+        if (Plan.StoreRules is { } store)
+        {
+            text.AppendLine("store:").AppendLine(store);
+        }
+
         await File.WriteAllTextAsync(file, text.ToString());
         var signed = Path.Combine(lab.Folder, "bounds.signed");
         _ = (await FlorctlAsync("bounds", "sign", file, "--dir", OperatorFolder, "--out", signed)).Succeeded();
@@ -239,7 +244,8 @@ public sealed class Cluster
 
     private IEnumerable<string> Identities(string node) =>
         Plan.Services.Where(service => service.Node == node).Select(service => $"service/{service.Name}")
-            .Concat(node == Plan.Nodes[0] ? ["user/alice"] : []);
+            .Concat(node == Plan.Nodes[0] ? ["user/alice"] : [])
+            .Concat(Plan.Portals.Where(portal => portal.Node == node).Select(portal => portal.Identity)).Distinct();
 
     private string Edges(string node)
     {
@@ -264,6 +270,16 @@ public sealed class Cluster
             }
         }
 
+        var portals = Plan.Portals.Where(portal => portal.Node == node).ToArray();
+        if (portals.Length > 0)
+        {
+            text.AppendLine("portals:");
+            foreach (var (_, identity) in portals)
+            {
+                text.AppendLine(CultureInfo.InvariantCulture, $"  - {{identity: {identity}, socket: run/{identity.Split('/')[1]}.portal, owner: {Environment.UserName}}}");
+            }
+        }
+
         return text.ToString();
     }
 }
@@ -281,7 +297,12 @@ public sealed class Node(string name, NetworkNamespace network, string folder)
 
     public string BoundsFile => Path.Combine(Folder, "bounds.signed");
 
+    public string BundleFile => Path.Combine(Folder, "bundle.pem");
+
     public string ControlSocket => Path.Combine(Folder, "run", "flor.sock");
+
+    /// <summary>The portal socket of an identity, by its name.</summary>
+    public string PortalOf(string name) => Path.Combine(Folder, "run", $"{name}.portal");
 
     /// <summary>flor, when it was started.</summary>
     public ManagedProcess? Process { get; set; }

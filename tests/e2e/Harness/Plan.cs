@@ -26,6 +26,12 @@ public sealed record Plan
     /// <summary>Nodes whose clock is off.</summary>
     public IReadOnlyDictionary<string, TimeSpan> Clocks { get; init; } = new Dictionary<string, TimeSpan>();
 
+    /// <summary>Nodes and the identities that have a portal socket there, `run/NAME.portal`.</summary>
+    public IReadOnlyList<(string Node, string Identity)> Portals { get; init; } = [];
+
+    /// <summary>What `store` of the bounds says, in YAML. Null: nothing.</summary>
+    public string? StoreRules { get; init; }
+
     /// <summary>What `connect` of the bounds says, in YAML. Null: user/alice may connect to every service.</summary>
     public string? ConnectRules { get; init; }
 

@@ -7,6 +7,8 @@ public static class Programs
 
     public static string Florctl { get; } = Find("Florete.Cli", "florctl");
 
+    public static string Storage { get; } = Find("Florete.Storage.Host", "florete-storage");
+
     /// <summary>The root of the repository.</summary>
     public static string Repository { get; } = FindRepository();
 

@@ -142,6 +142,7 @@ internal sealed class WritingApi(ReplicaHost host, StorageMetrics metrics)
     {
         if (result.IsAccepted) return;
         metrics.Refused.Add(1, new KeyValuePair<string, object?>("reason", result.Status.ToString()));
+        if (result.Status == WriteStatus.Forbidden) host.CountRefused(1);
         var problem = result.Problem ?? $"The version of {key} was not accepted.";
         throw result.Status switch
         {
