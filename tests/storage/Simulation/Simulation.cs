@@ -14,6 +14,8 @@ internal sealed partial class Simulation
     private static readonly DocumentKey[] Plain = [.. Enumerable.Range(0, 3).Select(i => Versions.Key($"plain{i}"))];
     private static readonly DocumentKey[] Leases = [.. Enumerable.Range(0, 2).Select(i => Versions.Key($"lease{i}"))];
 
+    private const long Day = 86_400_000;
+
     private readonly PriorityQueue<Action, (long At, long Order)> events = new();
     private readonly SimulatedNode[] nodes;
     private readonly List<string>? trace;
@@ -59,7 +61,8 @@ internal sealed partial class Simulation
         for (var i = 0; i < steps; i++)
         {
             Step();
-            RunFor(isSlow && Random.Next(8) == 0 ? Random.NextInt64(3_600_000, 43_200_000) : Random.Next(1, 400));
+            if (isSlow && Random.Next(8) == 0) Days();
+            else RunFor(Random.Next(1, 400));
         }
         Heal();
         return Problem();
@@ -108,6 +111,14 @@ internal sealed partial class Simulation
                 break;
         }
         nodes[Random.Next(nodes.Length)].Watch(Random.Next(1, 5));
+    }
+
+    private void Days()
+    {
+        // Deletions may be forgotten meanwhile: what a compare-and-swap replaces is none once more.
+        GroupChanged();
+        RunFor(Random.NextInt64(3_600_000, 5 * Day));
+        Trace(() => $"{milliseconds / Day} days");
     }
 
     private void RunFor(long duration)
@@ -177,7 +188,7 @@ internal sealed partial class Simulation
             },
             _ => { });
         if (node.IsUp && nodes[Random.Next(nodes.Length)] is var other && other != node) Pull(node, other);
-        After(isSlow ? 1_800_000 : 5_000, () => Upkeep(node));
+        After(isSlow ? Day / 4 : 5_000, () => Upkeep(node));
     }
 
     private void Heal()
@@ -192,6 +203,15 @@ internal sealed partial class Simulation
         }
         // Clocks two minutes apart refuse each other's newest stamps for so long.
         RunFor(150_000);
+        Exchange();
+        if (!isSlow) return;
+        // What was near its end when the groups joined is not told any more, and not yet forgotten.
+        RunFor(2 * Day);
+        Exchange();
+    }
+
+    private void Exchange()
+    {
         for (var round = 0; round < 12; round++)
         {
             foreach (var node in nodes)

@@ -4,8 +4,8 @@ namespace Florete.Storage.Tests;
 
 public class SimulationTests(ITestOutputHelper output)
 {
-    // The whole is in virtual time: about 4 ms a schedule.
-    private const int Schedules = 3000;
+    // The whole is in virtual time: about 10 ms a schedule.
+    private const int Schedules = 2000;
 
     [Fact]
     public void Replicas_lose_nothing_acknowledged_and_end_equal_whatever_happens_between()
