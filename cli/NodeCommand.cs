@@ -65,7 +65,7 @@ internal static class NodeCommand
         var held = identities.Select(path => Identity(path, vertex.Cluster)).Concat(services.Select(s => s.Item1)).Concat(inbounds.Select(i => i.Item2));
         var neighbours = links.GroupBy(entry => entry.Left).Select(group =>
             (group.Key, (IReadOnlyList<string>)group.Select(entry => entry.Right).Where(address => address.Length > 0).ToArray()));
-        return new NodePlan(vertex, listen, neighbours.ToArray(), held.Distinct().Where(id => id != vertex).ToArray(), inbounds, services);
+        return new NodePlan(vertex, listen, neighbours.ToArray(), held.Distinct().Where(id => id != vertex).ToArray(), inbounds, services, []);
     }
 
     private static int Add(NodePlan plan, OperatorFolder from, string output, TimeSpan life, bool allow, bool json)

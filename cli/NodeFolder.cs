@@ -10,13 +10,15 @@ namespace Florete.Cli;
 /// <param name="Identities">What else the node holds.</param>
 /// <param name="Proxies">Proxy inbounds, open to this machine: where they listen, and as whom they act.</param>
 /// <param name="Outbounds">Services it publishes, and where their programs listen.</param>
+/// <param name="Portals">Identities whose programs have a portal socket: <c>run/NAME.portal</c>.</param>
 public sealed record NodePlan(
     SpiffeId Vertex,
     string Listen,
     IReadOnlyList<(string Vertex, IReadOnlyList<string> Addresses)> Neighbours,
     IReadOnlyList<SpiffeId> Identities,
     IReadOnlyList<(string Listen, SpiffeId As)> Proxies,
-    IReadOnlyList<(SpiffeId Service, string Address)> Outbounds);
+    IReadOnlyList<(SpiffeId Service, string Address)> Outbounds,
+    IReadOnlyList<SpiffeId> Portals);
 
 /// <summary>Writes the folder that a node runs from: identities, bundle, bounds, <c>flor.yaml</c>.</summary>
 public static class NodeFolder
@@ -120,8 +122,13 @@ public static class NodeFolder
             ? "# Where connections to services of this node are delivered:\n# outbounds:\n#   - service: hello\n#     tcp: 127.0.0.1:8080\n"
             : "# Where connections to services of this node are delivered.\noutbounds:\n");
         foreach (var (service, address) in plan.Outbounds) text.Append($"  - service: {Quote(service.Name)}\n    tcp: {Quote(address)}\n");
+        if (plan.Portals.Count > 0) text.Append("# Programs that act as an identity of this node.\nportals:\n");
+        foreach (var identity in plan.Portals) text.Append($"  - identity: {identity.Path}\n    socket: {Quote(PortalSocket(identity))}\n    owner: {Quote(Environment.UserName)}\n");
         return text.ToString();
     }
+
+    /// <summary>Where flor serves the portal of an identity, from the node's folder.</summary>
+    public static string PortalSocket(SpiffeId identity) => $"run/{identity.Name}.portal";
 
     // Names may look like numbers or booleans of YAML, addresses hold colons and brackets; none holds a quote.
     private static string Quote(string text) => $"\"{text}\"";

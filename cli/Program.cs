@@ -8,7 +8,7 @@ namespace Florete.Cli;
 public static class Program
 {
     // Long enough for the nodes of a local cluster to be stopped one after the other.
-    private static readonly TimeSpan TerminationTimeout = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan TerminationTimeout = TimeSpan.FromSeconds(40);
 
     public static async Task<int> Main(string[] args)
     {

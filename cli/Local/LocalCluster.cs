@@ -1,20 +1,23 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Net;
+using Florete.Agent.Contracts;
 using Spectre.Console;
 
 namespace Florete.Cli.Local;
 
 /// <summary><c>florctl local up</c>: starts the nodes, waits until the sample answers through them, keeps them running, stops them.</summary>
-internal sealed class LocalCluster(string folder, LocalPlan plan, string flor) : IDisposable
+internal sealed class LocalCluster(string folder, LocalPlan plan, LocalPrograms programs) : IDisposable
 {
     private static readonly TimeSpan ReadyWithin = TimeSpan.FromSeconds(60);
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
+    // An agent gives each of its programs 10 s to end.
+    private static readonly TimeSpan StopWithin = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan RestartAfter = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan Refresh = TimeSpan.FromSeconds(1);
 
     private readonly ProcessList list = new(folder);
-    private readonly List<FlorProcess> nodes = [];
+    private readonly List<NodeProcess> nodes = [];
     private readonly Dictionary<string, int> restarts = [];
     private readonly HttpClient throughProxy = new(new SocketsHttpHandler
     {
@@ -30,7 +33,7 @@ internal sealed class LocalCluster(string folder, LocalPlan plan, string flor) :
     {
         await StopPreviousAsync();
         plan.CheckPorts();
-        LocalFolder.Prepare(folder, plan);
+        LocalFolder.Prepare(folder, plan, programs);
         Directory.CreateDirectory(Path.Combine(folder, "logs"));
         await using var sample = await SampleService.StartAsync(plan.SamplePort, plan.Names.Last(), cancellationToken);
         try
@@ -47,9 +50,23 @@ internal sealed class LocalCluster(string folder, LocalPlan plan, string flor) :
         }
         finally
         {
-            await Task.WhenAll(nodes.Select(node => ProcessList.StopAsync(node.Known, Patience)));
+            await Task.WhenAll(nodes.Select(node => ProcessList.StopAsync(node.Known, StopWithin)));
+            await StopNodesAsync(folder, programs.Agent);
             list.Clear();
         }
+    }
+
+    /// <summary>Stops what agents run that were killed, or did not end in time; returns when nothing of the nodes runs.</summary>
+    public static async Task StopNodesAsync(string folder, string agent)
+    {
+        var nodes = Path.Combine(folder, "nodes");
+        if (!Directory.Exists(nodes)) return;
+        await Task.WhenAll(Directory.GetDirectories(nodes).Select(LocalAgent.ConfigurationFile).Where(File.Exists).Select(async configuration =>
+        {
+            using var stop = Process.Start(new ProcessStartInfo(agent, ["stop", "--config", configuration]) { RedirectStandardOutput = true })!;
+            await stop.StandardOutput.ReadToEndAsync();
+            await stop.WaitForExitAsync();
+        }));
     }
 
     public void Dispose()
@@ -65,37 +82,64 @@ internal sealed class LocalCluster(string folder, LocalPlan plan, string flor) :
         {
             throw new CliException($"The local cluster in {folder} is up already (florctl, process {running[0].Id}).", "Stop it with: florctl local down");
         }
-        await list.StopAllAsync(Patience);
+        await list.StopAllAsync(StopWithin);
+        await StopNodesAsync(folder, programs.Agent);
     }
 
-    private FlorProcess Start(string name)
+    private NodeProcess Start(string name)
     {
         try
         {
-            var node = new FlorProcess(flor, name, Path.Combine(folder, "nodes", name), Path.Combine(folder, "logs", $"{name}.log"));
+            var node = new NodeProcess(programs.Agent, name, LocalFolder.NodeFolderOf(folder, name), Path.Combine(folder, "logs", $"{name}.log"));
             list.Save(nodes.Where(other => other.Node != name).Append(node).Select(other => other.Known).Prepend(KnownProcess.Of("florctl", Environment.ProcessId)));
             return node;
         }
         catch (System.ComponentModel.Win32Exception e)
         {
-            throw new CliException($"{flor} cannot be started: {e.Message}.", "Name the flor program with --flor.");
+            throw new CliException($"{programs.Agent} cannot be started: {e.Message}.", "Build it again with 'make build'.");
         }
     }
 
     private async Task ReadyAsync(CancellationToken cancellationToken)
     {
         var waited = Stopwatch.StartNew();
-        while (!await AnswersAsync(cancellationToken))
+        while (await MissingAsync(cancellationToken) is { } missing)
         {
             if (nodes.FirstOrDefault(node => node.ExitCode is not null) is { } dead)
             {
-                throw new CliException($"flor of node {dead.Node} has ended with code {dead.ExitCode}:\n{dead.LastWords()}", $"Its log is {dead.LogFile}");
+                throw new CliException($"The agent of node {dead.Node} has ended with code {dead.ExitCode}:\n{dead.LastWords()}", $"Its log is {dead.LogFile}");
             }
             if (waited.Elapsed > ReadyWithin)
             {
-                throw new CliException($"hello.rete did not answer within {ReadyWithin.TotalSeconds:0} s.", $"The logs of the nodes are in {Path.Combine(folder, "logs")}");
+                throw new CliException($"The cluster was not ready within {ReadyWithin.TotalSeconds:0} s: {missing}.", $"The logs are in {Path.Combine(folder, "logs")} and {Path.Combine(folder, "nodes", "*", "logs")}");
             }
             await Task.Delay(TimeSpan.FromMilliseconds(200), cancellationToken);
+        }
+    }
+
+    // Null: nothing.
+    private async Task<string?> MissingAsync(CancellationToken cancellationToken)
+    {
+        foreach (var node in nodes)
+        {
+            var status = await StatusAsync(node, cancellationToken);
+            if (status.Count == 0) return $"the agent of node {node.Node} does not answer";
+            if (status.FirstOrDefault(static one => one.Phase != WorkloadPhase.Ready) is { } one) return $"{one.Name} of node {node.Node} is not ready ({one.Reason})";
+        }
+        return await AnswersAsync(cancellationToken) ? null : "hello.rete does not answer";
+    }
+
+    // Empty while the agent does not answer.
+    private static async Task<IReadOnlyList<WorkloadStatus>> StatusAsync(NodeProcess node, CancellationToken cancellationToken)
+    {
+        try
+        {
+            using var agent = new AgentClient(LocalAgent.ControlSocket(node.NodeFolder));
+            return await agent.StatusAsync(cancellationToken);
+        }
+        catch (Exception e) when (e is HttpRequestException or IOException)
+        {
+            return [];
         }
     }
 
@@ -115,13 +159,19 @@ internal sealed class LocalCluster(string folder, LocalPlan plan, string flor) :
     private void PrintCommands()
     {
         var socket = Path.Combine(folder, "nodes", "a", "run", "flor.sock");
+        var florctl = Environment.ProcessPath ?? "florctl";
+        string Portal(string node) => Path.Combine(LocalFolder.NodeFolderOf(folder, node), "run", "you.portal");
         Console.WriteLine($"""
             Ready: hello.rete answers, {plan.Nodes - 1} {(plan.Nodes == 2 ? "hop" : "hops")} away. Paste these:
               curl -x socks5h://127.0.0.1:{plan.ProxyPort} http://hello.rete/
               curl -x http://127.0.0.1:{plan.ProxyPort} http://hello.rete/
               curl -x socks5h://127.0.0.1:{plan.ProxyPort} -o /dev/null http://hello.rete/bytes/1000000000
-              {flor} status --control {socket}
-              {flor} trace hello.rete --control {socket}
+              {programs.Flor} status --control {socket}
+              {programs.Flor} trace hello.rete --control {socket}
+            What one node stores, all have:
+              echo '"hello"' | {florctl} store put notes/greeting - --portal {Portal("a")}
+              {florctl} store get notes/greeting --portal {Portal(plan.Names.Last())}
+              {programs.Agent} status --control {LocalAgent.ControlSocket(LocalFolder.NodeFolderOf(folder, "a"))}
             Ctrl-C stops everything.
             """);
     }
@@ -150,7 +200,7 @@ internal sealed class LocalCluster(string folder, LocalPlan plan, string flor) :
         {
             if (nodes[i].ExitCode is not { } code) continue;
             var name = nodes[i].Node;
-            if (Console.IsOutputRedirected) Console.WriteLine($"flor of node {name} has ended with code {code}; it is started again.");
+            if (Console.IsOutputRedirected) Console.WriteLine($"The agent of node {name} has ended with code {code}; it is started again.");
             restarts[name] = restarts.GetValueOrDefault(name) + 1;
             await Task.Delay(RestartAfter, cancellationToken);
             nodes[i].Dispose();
@@ -162,7 +212,16 @@ internal sealed class LocalCluster(string folder, LocalPlan plan, string flor) :
     {
         var watch = Stopwatch.StartNew();
         var answers = await AnswersAsync(cancellationToken);
-        var table = LocalStatus.Table(nodes.Select(node => (node.Known, restarts.GetValueOrDefault(node.Node))));
+        var rows = new List<(string Node, string Program, int Id, int Restarts, string State)>();
+        foreach (var node in nodes)
+        {
+            rows.Add((node.Node, "agent", node.Known.Id, restarts.GetValueOrDefault(node.Node), node.Known.IsAlive ? "runs" : "ended"));
+            foreach (var one in await StatusAsync(node, cancellationToken))
+            {
+                rows.Add((node.Node, one.Name, one.ProcessId ?? 0, one.Restarts, one.Phase == WorkloadPhase.Ready ? "ready" : $"{one.Phase.ToString().ToLowerInvariant()}: {one.Reason}"));
+            }
+        }
+        var table = LocalStatus.Table(rows);
         table.Caption = new TableTitle(answers ? $"hello.rete answers in {watch.Elapsed.TotalMilliseconds:0.0} ms" : "hello.rete does not answer");
         return table;
     }

@@ -6,8 +6,8 @@ namespace Florete.Cli.Local;
 /// <summary><c>florctl local up|down|status</c></summary>
 internal static class LocalCommand
 {
-    // The florctl of `up` gives its nodes 5 s each, all at once.
-    private static readonly TimeSpan DownWithin = TimeSpan.FromSeconds(15);
+    // The florctl of `up` gives its nodes 30 s, all at once.
+    private static readonly TimeSpan DownWithin = TimeSpan.FromSeconds(40);
 
     public static Command Create() => new("local", "A cluster on this machine.") { Up(), Down(), Status(), Sample() };
 
@@ -29,7 +29,7 @@ internal static class LocalCommand
         up.SetAction(async (parsed, cancellationToken) =>
         {
             var plan = new LocalPlan(parsed.GetValue(nodes), parsed.GetValue(topology), parsed.GetValue(basePort), parsed.GetValue(proxyPort)).Validated();
-            using var cluster = new LocalCluster(Path.GetFullPath(parsed.GetValue(folder)!), plan, FlorProgram.Find(parsed.GetValue(flor)));
+            using var cluster = new LocalCluster(Path.GetFullPath(parsed.GetValue(folder)!), plan, LocalPrograms.Find(parsed.GetValue(flor)));
             await cluster.RunAsync(cancellationToken);
             return 0;
         });
@@ -42,9 +42,11 @@ internal static class LocalCommand
         var down = new Command("down", "Stops the cluster on this machine, or what is left of it.") { folder };
         down.SetAction(async (parsed, _) =>
         {
-            var list = new ProcessList(Path.GetFullPath(parsed.GetValue(folder)!));
+            var at = Path.GetFullPath(parsed.GetValue(folder)!);
+            var list = new ProcessList(at);
             var running = list.Running;
             await list.StopAllAsync(DownWithin);
+            await LocalCluster.StopNodesAsync(at, BuiltProgram.Agent.Find());
             Console.WriteLine(running.Count == 0 ? "Nothing runs." : $"Stopped: {string.Join(", ", running.Select(process => process.Name))}.");
             return 0;
         });
@@ -60,10 +62,10 @@ internal static class LocalCommand
             var running = new ProcessList(Path.GetFullPath(parsed.GetValue(folder)!)).Running;
             if (parsed.GetValue(json))
             {
-                CommonOptions.PrintJson(running.Select(process => new { process.Name, Process = process.Id, LocalStatus.Usage(process).MemoryBytes }).ToArray());
+                CommonOptions.PrintJson(running.Select(process => new { process.Name, Process = process.Id, LocalStatus.Usage(process.Id).MemoryBytes }).ToArray());
             }
             else if (running.Count == 0) Console.WriteLine("Nothing runs. Start it with: florctl local up");
-            else AnsiConsole.Write(LocalStatus.Table(running.Select(process => (process, 0))));
+            else AnsiConsole.Write(LocalStatus.Table(running.Select(static process => (process.Name, process.Name == "florctl" ? "florctl" : "agent", process.Id, 0, "runs"))));
             return running.Count == 0 ? 1 : 0;
         });
         return status;

@@ -15,7 +15,15 @@ internal static class LocalFolder
 
     /// <summary>Makes the cluster, or renews the SVIDs of one of the same shape.</summary>
     /// <exception cref="CliException">The folder holds something else, or its path is too long.</exception>
-    public static void Prepare(string folder, LocalPlan plan)
+    public static void Prepare(string folder, LocalPlan plan, LocalPrograms programs)
+    {
+        Prepare(folder, plan);
+        foreach (var name in plan.Names) LocalAgent.Write(NodeFolderOf(folder, name), name, programs);
+    }
+
+    public static string NodeFolderOf(string folder, string name) => Path.Combine(folder, "nodes", name);
+
+    private static void Prepare(string folder, LocalPlan plan)
     {
         if (folder.Length > MaxFolderLength)
         {

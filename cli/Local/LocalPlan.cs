@@ -12,7 +12,7 @@ public enum Topology
     Ring,
 }
 
-/// <summary>A cluster "home" on this machine: nodes a, b, c … with links over loopback, a proxy on the first, a web service on the last.</summary>
+/// <summary>A cluster "home" on this machine: nodes a, b, c … with links over loopback, a storage on each, a proxy on the first, a web service on the last.</summary>
 /// <param name="Nodes">How many; 1 to <see cref="MaxNodes"/>.</param>
 /// <param name="Topology">A ring needs three.</param>
 /// <param name="BasePort">UDP port of the first node; the others follow. The sample listens on the TCP port after the last.</param>
@@ -33,7 +33,7 @@ public sealed record LocalPlan(int Nodes, Topology Topology, int BasePort, int P
     public IEnumerable<string> Names => Enumerable.Range(0, Nodes).Select(Name);
 
     /// <summary>Kept in the folder: a cluster of the same shape is used again.</summary>
-    public string Shape => string.Create(CultureInfo.InvariantCulture, $"1 {Nodes} {Topology} {BasePort} {ProxyPort}");
+    public string Shape => string.Create(CultureInfo.InvariantCulture, $"2 {Nodes} {Topology} {BasePort} {ProxyPort}");
 
     private IEnumerable<(int A, int B)> Links => Enumerable.Range(0, Nodes - 1).Select(i => (i, i + 1))
         .Concat(Topology == Topology.Ring ? [(Nodes - 1, 0)] : []);
@@ -53,14 +53,16 @@ public sealed record LocalPlan(int Nodes, Topology Topology, int BasePort, int P
         var neighbours = Links.Where(link => link.A == index || link.B == index).Select(link => link.A == index ? link.B : link.A)
             .Select(other => (Name(other), (IReadOnlyList<string>)[Endpoint(BasePort + other)]));
         var (first, last) = (index == 0, index == Nodes - 1);
-        SpiffeId[] held = [.. first ? new[] { You } : [], .. last ? new[] { Hello } : []];
+        SpiffeId[] programs = [LocalAgent.Agent, LocalAgent.Storage, You];
+        SpiffeId[] held = [.. programs, .. last ? new[] { Hello } : []];
         return new NodePlan(
             SpiffeId.Of(Cluster, IdentityKind.Vertex, Name(index)),
             Endpoint(BasePort + index),
             neighbours.ToArray(),
             held,
             first ? [(Endpoint(ProxyPort), You)] : [],
-            last ? [(Hello, Endpoint(SamplePort))] : []);
+            last ? [(Hello, Endpoint(SamplePort))] : [],
+            programs);
     }
 
     public string Bounds(long version)
@@ -72,10 +74,14 @@ public sealed record LocalPlan(int Nodes, Topology Topology, int BasePort, int P
             cluster: {{Cluster}}
             links:{{(Nodes == 1 ? " []" : "")}}
             {{links}}hosts:
-              - {node: {{Name(0)}}, identities: [user/you]}
+              - {node: '*', identities: [service/agent, service/storage, user/you]}
               - {node: {{Name(Nodes - 1)}}, identities: [service/hello]}
             connect:
-              - {from: [user/you], to: [service/hello]}
+              - {from: [user/you], to: [service/hello, service/storage]}
+              # Replicas exchange what they have; agents ask for the health of what they run.
+              - {from: [service/storage, service/agent], to: [service/storage]}
+            store:
+              - {collection: '*', read: [user/you], write: [user/you]}
 
             """;
     }

@@ -12,7 +12,7 @@ public static class AgentProgram
     {
         var root = new RootCommand("florete-agent: runs what a node is made of.")
         {
-            RunCommand.Run(), RunCommand.Check(), AskCommands.Status(), AskCommands.Restart(), AskCommands.Reload(), AskCommands.Logs(),
+            RunCommand.Run(), RunCommand.Stop(), RunCommand.Check(), AskCommands.Status(), AskCommands.Restart(), AskCommands.Reload(), AskCommands.Logs(),
         };
         var parsed = root.Parse(args);
         if (parsed.Errors.Count > 0)

@@ -1,4 +1,5 @@
 using Florete.Agent.Configuration;
+using Florete.Agent.Contracts;
 using Florete.Agent.Control;
 using Florete.Agent.Health;
 using Florete.Agent.Processes;
@@ -42,7 +43,7 @@ public sealed partial class NodeAgent : IAsyncDisposable
         var owner = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
         Directory.CreateDirectory(configuration.StateFolder, owner);
         Directory.CreateDirectory(configuration.LogFolder, owner);
-        var agent = new NodeAgent(configuration, Lock(configuration.StateFolder), time, logger);
+        var agent = new NodeAgent(configuration, AgentLock.Take(configuration.StateFolder), time, logger);
         try
         {
             agent.control = await ControlServer.StartAsync(configuration.ControlSocket, agent, cancellationToken).ConfigureAwait(false);
@@ -138,20 +139,6 @@ public sealed partial class NodeAgent : IAsyncDisposable
         changing.Dispose();
     }
 
-    // The lock ends with the process, however it ends.
-    private static FileStream Lock(string folder)
-    {
-        var file = Path.Combine(folder, "agent.lock");
-        try
-        {
-            return new FileStream(file, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None);
-        }
-        catch (IOException e) when (Directory.Exists(folder))
-        {
-            throw new IOException($"{file}: another agent has this state folder ({e.Message}); stop it, or give this one its own state:", e);
-        }
-    }
-
     private WorkloadMark MarkOf(WorkloadConfiguration workload) => WorkloadMark.Of(configuration.StateFolder, workload);
 
     private bool IsSame(WorkloadRunner runner, WorkloadConfiguration workload) => runner.Mark == MarkOf(workload)
@@ -167,10 +154,7 @@ public sealed partial class NodeAgent : IAsyncDisposable
         foreach (var found in processes)
         {
             Removing(logger, found.Mark.Workload, found.Id);
-            var process = WorkloadProcess.TakeOver(found);
-            process.Terminate();
-            if (await Task.WhenAny(process.Ended, Task.Delay(TimeSpan.FromSeconds(10), time)).ConfigureAwait(false) != process.Ended) process.Kill();
-            await process.Ended.ConfigureAwait(false);
+            await WorkloadProcess.TakeOver(found).StopAsync(WorkloadProcess.UsualStopWithin, time).ConfigureAwait(false);
         }
     }
 

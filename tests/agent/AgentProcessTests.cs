@@ -1,8 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.InteropServices;
-using Florete.Agent.Control;
-using Florete.Agent.Supervision;
+using Florete.Agent.Contracts;
 
 namespace Florete.Agent.Tests;
 
@@ -173,6 +172,39 @@ public sealed partial class AgentProcessTests : IDisposable
         await StopAsync(agent);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Stop_ends_an_agent_and_what_a_killed_one_has_left(bool isKilled)
+    {
+        var agent = Start("""
+              - {name: one, run: [sleep, '1000']}
+              - {name: two, run: [sleep, '1000']}
+            """);
+        await UntilAsync(() => new[] { "one", "two" }.All(name => Status(name) is { Phase: WorkloadPhase.Ready, ProcessId: not null }));
+        int[] ids = [Status("one")!.ProcessId!.Value, Status("two")!.ProcessId!.Value];
+        if (isKilled) agent.Process.Kill();
+        if (isKilled) await agent.Process.WaitForExitAsync();
+        using var stop = Process.Start(new ProcessStartInfo(Program, ["stop", "--config", Path.Combine(folder, "agent.yaml")]) { RedirectStandardOutput = true })!;
+        var said = await stop.StandardOutput.ReadToEndAsync();
+        await stop.WaitForExitAsync();
+        Assert.Equal(isKilled ? "Stopped: two, one.\n" : "Stopped: agent.\n", said);
+        Assert.All(ids, id => Assert.False(Runs(id)));
+        await agent.Process.WaitForExitAsync().WaitAsync(Patience);
+    }
+
+    [Fact]
+    public async Task An_agent_that_is_to_end_with_another_process_stops_everything_then()
+    {
+        using var parent = Process.Start("sleep", "1000");
+        var agent = Start("  - {name: x, run: [sleep, '1000']}", isAwaited: true, "--exit-with-parent", parent.Id.ToString(CultureInfo.InvariantCulture));
+        await UntilAsync(() => Status("x") is { Phase: WorkloadPhase.Ready, ProcessId: not null });
+        var id = Status("x")!.ProcessId!.Value;
+        parent.Kill();
+        await agent.Process.WaitForExitAsync().WaitAsync(Patience);
+        Assert.False(Runs(id));
+    }
+
     [Fact]
     public async Task A_program_that_does_not_exist_is_named_with_the_remedy()
     {
@@ -221,11 +253,13 @@ public sealed partial class AgentProcessTests : IDisposable
         {workloads}
         """);
 
-    private RunningAgent Start(string workloads, bool isAwaited = true)
+    private static string Program => Path.Combine(AppContext.BaseDirectory, "florete-agent");
+
+    private RunningAgent Start(string workloads, bool isAwaited = true, params string[] more)
     {
         Write(workloads);
-        var start = new ProcessStartInfo(Path.Combine(AppContext.BaseDirectory, "florete-agent")) { RedirectStandardError = true };
-        foreach (var word in new[] { "run", "--config", Path.Combine(folder, "agent.yaml") }) start.ArgumentList.Add(word);
+        var start = new ProcessStartInfo(Program) { RedirectStandardError = true };
+        foreach (var word in (string[])["run", "--config", Path.Combine(folder, "agent.yaml"), .. more]) start.ArgumentList.Add(word);
         var agent = new RunningAgent(Process.Start(start)!);
         agents.Add(agent.Process);
         if (isAwaited) SpinWait.SpinUntil(() => File.Exists(Path.Combine(folder, "run", "agent.sock")) || agent.Process.HasExited, Patience);
@@ -237,7 +271,7 @@ public sealed partial class AgentProcessTests : IDisposable
     {
         try
         {
-            using var client = new ControlClient(Path.Combine(folder, "run", "agent.sock"));
+            using var client = new AgentClient(Path.Combine(folder, "run", "agent.sock"));
             return client.StatusAsync(CancellationToken.None).GetAwaiter().GetResult().FirstOrDefault(one => one.Name == name);
         }
         catch (Exception e) when (e is IOException or HttpRequestException)

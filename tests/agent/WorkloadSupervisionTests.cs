@@ -1,4 +1,5 @@
 using Florete.Agent.Configuration;
+using Florete.Agent.Contracts;
 using Florete.Agent.Supervision;
 using FsCheck.Fluent;
 

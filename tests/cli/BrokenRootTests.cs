@@ -107,7 +107,7 @@ public sealed class BrokenRootTests : FlorctlTest
     {
         using var made = OperatorFolder.Create(At("home"), "home", "version: 1\ncluster: home\nlinks: []\nhosts: []\nconnect: []\n");
         made.SignBounds();
-        NodeFolder.Write(At("home/nodes/a"), new NodePlan(SpiffeId.Of("home", IdentityKind.Vertex, "a"), "127.0.0.1:1", [], [], [], []), made, TimeSpan.FromDays(1));
+        NodeFolder.Write(At("home/nodes/a"), new NodePlan(SpiffeId.Of("home", IdentityKind.Vertex, "a"), "127.0.0.1:1", [], [], [], [], []), made, TimeSpan.FromDays(1));
     }
 
     private void Damage(string damage)

@@ -30,6 +30,12 @@ public sealed class MakeUpTests(ITestOutputHelper output)
         }, () => up.Log);
         var answer = (await Command.ShellAsync(network, pasted)).Succeeded();
         Assert.Contains("Hello", answer.Output, StringComparison.Ordinal);
+
+        // What is stored through the first node is read through the last.
+        string Printed(string part) => up.Log.Split('\n').Select(line => line.Trim()).Single(line => line.Contains(part, StringComparison.Ordinal));
+        _ = (await Command.ShellAsync(network, Printed("store put"))).Succeeded();
+        await Eventually.HoldsAsync("the last node has it", async () => (await Command.ShellAsync(network, Printed("store get"))).Output.Trim() == "\"hello\"", () => up.Log);
+        Assert.Contains("storage", (await Command.ShellAsync(network, Printed("florete-agent status"))).Succeeded().Output, StringComparison.Ordinal);
         var running = (await Command.RunAsync(network, [Programs.Florctl, "local", "status", "--dir", Path.Combine(lab.Folder, "local")])).Succeeded();
         Assert.Contains("a", running.Output, StringComparison.Ordinal);
 
@@ -38,6 +44,17 @@ public sealed class MakeUpTests(ITestOutputHelper output)
         _ = await up.WaitAsync();
         var left = (await Command.RunAsync(null, ["ip", "netns", "pids", network.Name])).Succeeded();
         Assert.Equal("", left.Output.Trim());
+    }
+
+    [Fact]
+    public async Task When_it_is_killed_its_agents_stop_everything()
+    {
+        await using var lab = await Lab.OpenAsync(output);
+        var network = await lab.NetworkAsync("up");
+        var up = lab.Start("florctl local up", network, [Programs.Florctl, "local", "up", "--nodes", "2", "--dir", Path.Combine(lab.Folder, "local")]);
+        await Eventually.HoldsAsync("the cluster is ready", () => up.Died ? throw new HopelessException(up.Log) : up.Log.Contains("Ready:", StringComparison.Ordinal), () => up.Log);
+        Assert.Equal(0, Native.Kill(up.Id, Native.Sigkill));
+        await Eventually.HoldsAsync("nothing runs", async () => (await Command.RunAsync(null, ["ip", "netns", "pids", network.Name])).Succeeded().Output.Trim().Length == 0);
     }
 
     private static int Interrupt(int pid) => Native.Kill(pid, Native.Sigint);

@@ -2,8 +2,7 @@ using System.CommandLine;
 using System.Globalization;
 using System.Text;
 using System.Text.Json;
-using Florete.Agent.Control;
-using Florete.Agent.Supervision;
+using Florete.Agent.Contracts;
 
 namespace Florete.Agent.Commands;
 
@@ -76,11 +75,11 @@ internal static class AskCommands
         return logs;
     }
 
-    private static async Task<int> AskAsync(string path, Func<ControlClient, Task<int>> ask)
+    private static async Task<int> AskAsync(string path, Func<AgentClient, Task<int>> ask)
     {
         try
         {
-            using var client = new ControlClient(Path.GetFullPath(path));
+            using var client = new AgentClient(Path.GetFullPath(path));
             return await ask(client).ConfigureAwait(false);
         }
         catch (OperationCanceledException)
@@ -113,7 +112,7 @@ internal static class AskCommands
     private static string Json(WorkloadStatus[] all)
     {
         using var buffer = new MemoryStream();
-        using (var writer = new Utf8JsonWriter(buffer, Indented)) JsonSerializer.Serialize(writer, all, ControlJson.Default.WorkloadStatusArray);
+        using (var writer = new Utf8JsonWriter(buffer, Indented)) JsonSerializer.Serialize(writer, all, AgentJson.Default.WorkloadStatusArray);
         return Encoding.UTF8.GetString(buffer.ToArray()) + "\n";
     }
 

@@ -1,6 +1,8 @@
 using System.CommandLine;
 using System.Runtime.InteropServices;
 using Florete.Agent.Configuration;
+using Florete.Agent.Processes;
+using Florete.Configuration;
 using Microsoft.Extensions.Logging;
 
 namespace Florete.Agent.Commands;
@@ -11,8 +13,9 @@ internal static partial class RunCommand
     public static Command Run()
     {
         var configuration = CommonOptions.RequiredConfiguration();
-        var run = new Command("run", "Runs the node's programs. SIGINT and SIGTERM stop them and the agent, SIGHUP makes it read its file again; killed, it leaves them running.") { configuration };
-        run.SetAction(parsed => RunAsync(parsed.GetRequiredValue(configuration)));
+        var parent = new Option<int?>("--exit-with-parent") { Description = "Stops everything when the process of this id is gone.", HelpName = "PID" };
+        var run = new Command("run", "Runs the node's programs. SIGINT and SIGTERM stop them and the agent, SIGHUP makes it read its file again; killed, it leaves them running.") { configuration, parent };
+        run.SetAction(parsed => RunAsync(parsed.GetRequiredValue(configuration), parsed.GetValue(parent)));
         return run;
     }
 
@@ -33,7 +36,25 @@ internal static partial class RunCommand
         return check;
     }
 
-    private static async Task<int> RunAsync(string file)
+    public static Command Stop()
+    {
+        var configuration = CommonOptions.RequiredConfiguration();
+        var stop = new Command("stop", "Stops the agent and all that it runs, or what an agent that was killed has left.") { configuration };
+        stop.SetAction(async (parsed, cancellationToken) =>
+        {
+            if (AgentFile.Load(parsed.GetRequiredValue(configuration), out var problems) is not { } valid)
+            {
+                foreach (var problem in problems) await Console.Error.WriteLineAsync(problem.ToString()).ConfigureAwait(false);
+                return 1;
+            }
+            var stopped = await Leftovers.StopAsync(valid, cancellationToken).ConfigureAwait(false);
+            Console.WriteLine(stopped.Count == 0 ? "Nothing runs." : $"Stopped: {string.Join(", ", stopped)}.");
+            return 0;
+        });
+        return stop;
+    }
+
+    private static async Task<int> RunAsync(string file, int? parent)
     {
         if (AgentFile.Load(file, out var problems) is not { } configuration)
         {
@@ -61,7 +82,9 @@ internal static partial class RunCommand
         {
             await using var started = await NodeAgent.StartAsync(configuration, TimeProvider.System, logger, stopping.Token).ConfigureAwait(false);
             agent = started;
-            await started.FaultAsync(stopping.Token).ConfigureAwait(false);
+            var orphaned = parent is { } id ? ParentWatch.WaitAsync(id, stopping.Token) : Task.Delay(Timeout.Infinite, stopping.Token);
+            await await Task.WhenAny(started.FaultAsync(stopping.Token), orphaned).ConfigureAwait(false);
+            Orphaned(logger, parent!.Value);
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)
         {
@@ -86,6 +109,9 @@ internal static partial class RunCommand
             ReloadFaulted(logger, e);
         }
     }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Process {Id}, which this one is to end with, is gone")]
+    private static partial void Orphaned(ILogger logger, int id);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Reading the file again ended by a fault of this program")]
     private static partial void ReloadFaulted(ILogger logger, Exception fault);

@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.Net.Sockets;
 using System.Text;
-using Florete.Agent.Supervision;
+using Florete.Agent.Contracts;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
@@ -32,7 +32,7 @@ internal sealed class ControlServer : IAsyncDisposable
                 kestrel.Limits.MaxRequestBodySize = 4096;
             });
             builder.Services.AddRoutingCore();
-            builder.Services.ConfigureHttpJsonOptions(static json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, ControlJson.Default));
+            builder.Services.ConfigureHttpJsonOptions(static json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, AgentJson.Default));
             var web = builder.Build();
             Map(web, agent);
             await web.StartAsync(cancellationToken).ConfigureAwait(false);
@@ -53,10 +53,10 @@ internal sealed class ControlServer : IAsyncDisposable
 
     private static void Map(WebApplication web, NodeAgent agent)
     {
-        web.MapGet("/v1/workloads", () => TypedResults.Json(agent.Status.ToArray(), ControlJson.Default.WorkloadStatusArray));
+        web.MapGet("/v1/workloads", () => TypedResults.Json(agent.Status.ToArray(), AgentJson.Default.WorkloadStatusArray));
         web.MapPost("/v1/workloads/{name}/restart", (string name) => agent.Restart(name) ? Results.Accepted() : Results.NotFound());
-        web.MapPost("/v1/reload", async () => TypedResults.Json((await agent.ReloadAsync().ConfigureAwait(false)).ToArray(), ControlJson.Default.StringArray));
-        web.MapGet("/v1/health", () => TypedResults.Json(agent.Problems.ToArray(), ControlJson.Default.StringArray, statusCode: agent.Problems.Count == 0 ? 200 : 503));
+        web.MapPost("/v1/reload", async () => TypedResults.Json((await agent.ReloadAsync().ConfigureAwait(false)).ToArray(), AgentJson.Default.StringArray));
+        web.MapGet("/v1/health", () => TypedResults.Json(agent.Problems.ToArray(), AgentJson.Default.StringArray, statusCode: agent.Problems.Count == 0 ? 200 : 503));
         web.MapGet("/metrics", () => Results.Text(Metrics(agent.Status), "text/plain; version=0.0.4"));
     }
 

@@ -8,6 +8,9 @@ namespace Florete.Agent.Processes;
 /// <summary>A running process of a workload: started here, or found. It leads a session of its own, so it outlives the agent and its terminal.</summary>
 internal sealed class WorkloadProcess
 {
+    /// <summary>From SIGTERM to SIGKILL, for what the file says nothing of.</summary>
+    public static readonly TimeSpan UsualStopWithin = TimeSpan.FromSeconds(10);
+
     // Only a parent is told of an end; of others it must be asked for.
     private static readonly TimeSpan Poll = TimeSpan.FromMilliseconds(200);
 
@@ -50,6 +53,14 @@ internal sealed class WorkloadProcess
     public void Terminate() => LinuxProcesses.Signal(Id, LinuxProcesses.Terminate);
 
     public void Kill() => LinuxProcesses.SignalGroup(Id, LinuxProcesses.Kill);
+
+    /// <summary>Tells it to end, kills it when it does not, and returns when it has ended.</summary>
+    public async Task StopAsync(TimeSpan within, TimeProvider time)
+    {
+        Terminate();
+        if (await Task.WhenAny(Ended, Task.Delay(within, time)).ConfigureAwait(false) != Ended) Kill();
+        await Ended.ConfigureAwait(false);
+    }
 
     private static async Task<ProcessEnd> EndOfChildAsync(Process process)
     {

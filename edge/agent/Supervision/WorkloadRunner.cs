@@ -1,5 +1,6 @@
 using System.Threading.Channels;
 using Florete.Agent.Configuration;
+using Florete.Agent.Contracts;
 using Florete.Agent.Health;
 using Florete.Agent.Processes;
 using Microsoft.Extensions.Logging;

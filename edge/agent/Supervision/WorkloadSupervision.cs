@@ -1,4 +1,5 @@
 using Florete.Agent.Configuration;
+using Florete.Agent.Contracts;
 
 namespace Florete.Agent.Supervision;
 

@@ -1,15 +1,14 @@
 using System.Net.Http.Json;
 using System.Net.Sockets;
-using Florete.Agent.Supervision;
 
-namespace Florete.Agent.Control;
+namespace Florete.Agent.Contracts;
 
 /// <summary>Asks a running agent.</summary>
-internal sealed class ControlClient : IDisposable
+public sealed class AgentClient : IDisposable
 {
     private readonly HttpClient http;
 
-    public ControlClient(string path) => http = new HttpClient(new SocketsHttpHandler
+    public AgentClient(string path) => http = new HttpClient(new SocketsHttpHandler
     {
         UseProxy = false,
         ConnectCallback = async (_, cancellationToken) =>
@@ -30,7 +29,7 @@ internal sealed class ControlClient : IDisposable
     { BaseAddress = new Uri("http://agent/"), Timeout = TimeSpan.FromSeconds(30) };
 
     public async Task<WorkloadStatus[]> StatusAsync(CancellationToken cancellationToken) =>
-        await http.GetFromJsonAsync("v1/workloads", ControlJson.Default.WorkloadStatusArray, cancellationToken).ConfigureAwait(false) ?? [];
+        await http.GetFromJsonAsync("v1/workloads", AgentJson.Default.WorkloadStatusArray, cancellationToken).ConfigureAwait(false) ?? [];
 
     /// <returns>False: there is no such workload.</returns>
     public async Task<bool> RestartAsync(string name, CancellationToken cancellationToken)
@@ -42,7 +41,7 @@ internal sealed class ControlClient : IDisposable
     public async Task<string[]> ReloadAsync(CancellationToken cancellationToken)
     {
         using var answer = await http.PostAsync(new Uri("v1/reload", UriKind.Relative), null, cancellationToken).ConfigureAwait(false);
-        return await answer.Content.ReadFromJsonAsync(ControlJson.Default.StringArray, cancellationToken).ConfigureAwait(false) ?? [];
+        return await answer.Content.ReadFromJsonAsync(AgentJson.Default.StringArray, cancellationToken).ConfigureAwait(false) ?? [];
     }
 
     public void Dispose() => http.Dispose();

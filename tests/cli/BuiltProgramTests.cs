@@ -3,7 +3,7 @@ using Florete.Cli.Local;
 namespace Florete.Cli.Tests;
 
 /// <summary>Which flor <c>florctl local up</c> runs, and names in the commands that it prints.</summary>
-public sealed class FlorProgramTests : IDisposable
+public sealed class BuiltProgramTests : IDisposable
 {
     private readonly string folder = Directory.CreateTempSubdirectory("florctl-").FullName;
 
@@ -39,7 +39,7 @@ public sealed class FlorProgramTests : IDisposable
     public void Where_there_is_none_the_remedy_is_named()
     {
         Assert.Contains("--flor", Assert.Throws<CliException>(() => Find(beside: "bin/Florete.Cli/release", "none")).Remedy, StringComparison.Ordinal);
-        Assert.Contains("nowhere", Assert.Throws<CliException>(() => FlorProgram.Find("nowhere", folder, "")).Message, StringComparison.Ordinal);
+        Assert.Contains("nowhere", Assert.Throws<CliException>(() => BuiltProgram.Flor.Find("nowhere", folder, "")).Message, StringComparison.Ordinal);
     }
 
     private string Make(string place)
@@ -50,7 +50,7 @@ public sealed class FlorProgramTests : IDisposable
         return program;
     }
 
-    private string Find(string beside, params string[] path) => FlorProgram.Find(null, At(beside), string.Join(Path.PathSeparator, path.Select(At)));
+    private string Find(string beside, params string[] path) => BuiltProgram.Flor.Find(null, At(beside), string.Join(Path.PathSeparator, path.Select(At)));
 
     private string At(string place) => Path.Combine(folder, place);
 }

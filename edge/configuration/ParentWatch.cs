@@ -1,4 +1,4 @@
-namespace Florete.Proxy.Commands;
+namespace Florete.Configuration;
 
 /// <summary>Notices that another process has ended, by polling: there is no portable event for a process that is not a child.</summary>
 internal static class ParentWatch

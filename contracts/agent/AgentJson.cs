@@ -1,9 +1,8 @@
 using System.Text.Json.Serialization;
-using Florete.Agent.Supervision;
 
-namespace Florete.Agent.Control;
+namespace Florete.Agent.Contracts;
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, UseStringEnumConverter = true)]
 [JsonSerializable(typeof(WorkloadStatus[]))]
 [JsonSerializable(typeof(string[]))]
-internal sealed partial class ControlJson : JsonSerializerContext;
+public sealed partial class AgentJson : JsonSerializerContext;

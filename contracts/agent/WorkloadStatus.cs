@@ -1,4 +1,4 @@
-namespace Florete.Agent.Supervision;
+namespace Florete.Agent.Contracts;
 
 /// <summary>What the agent tells of one workload.</summary>
 /// <param name="Name">Its name.</param>

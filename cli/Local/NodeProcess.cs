@@ -3,8 +3,8 @@ using System.Globalization;
 
 namespace Florete.Cli.Local;
 
-/// <summary>One flor of the local cluster, its output in a log file. Ends with this process: it is told whom to watch.</summary>
-internal sealed class FlorProcess : IDisposable
+/// <summary>The agent of one node of the local cluster, its output in a log file. Ends with this process: it is told whom to watch.</summary>
+internal sealed class NodeProcess : IDisposable
 {
     // A log that runs over begins anew.
     private const long MaxLogBytes = 4 * 1024 * 1024;
@@ -13,20 +13,20 @@ internal sealed class FlorProcess : IDisposable
     private readonly StreamWriter log;
     private readonly Process process;
 
-    public FlorProcess(string flor, string node, string nodeFolder, string logFile)
+    public NodeProcess(string agent, string node, string nodeFolder, string logFile)
     {
-        Node = node;
+        (Node, NodeFolder) = (node, nodeFolder);
         LogFile = logFile;
         var file = new FileStream(logFile, FileMode.OpenOrCreate, FileAccess.Write, FileShare.ReadWrite);
         file.Seek(0, SeekOrigin.End);
         log = new StreamWriter(file) { AutoFlush = true };
-        var start = new ProcessStartInfo(flor)
+        var start = new ProcessStartInfo(agent)
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
-        foreach (var word in new[] { "run", "--config", Path.Combine(nodeFolder, "flor.yaml"), "--exit-with-parent" }) start.ArgumentList.Add(word);
+        foreach (var word in new[] { "run", "--config", LocalAgent.ConfigurationFile(nodeFolder), "--exit-with-parent" }) start.ArgumentList.Add(word);
         start.ArgumentList.Add(Environment.ProcessId.ToString(CultureInfo.InvariantCulture));
         process = Process.Start(start)!;
         Known = KnownProcess.Of(node, process.Id);
@@ -37,6 +37,8 @@ internal sealed class FlorProcess : IDisposable
     }
 
     public string Node { get; }
+
+    public string NodeFolder { get; }
 
     public string LogFile { get; }
 
