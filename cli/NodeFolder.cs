@@ -79,9 +79,13 @@ public static class NodeFolder
     public static void Issue(string folder, IEnumerable<SpiffeId> identities, OperatorFolder from, TimeSpan life)
     {
         var now = DateTimeOffset.UtcNow;
-        var issued = identities.Select(id => from.Authority.Issue(id, life, now)).ToArray();
+        var revoked = from.ReadRevocations();
+        var issued = identities.Select(id => from.Authority.Issue(id, life, IssueTime(revoked.Find(id), now))).ToArray();
         foreach (var svid in issued) SvidFiles.Write(IdentitiesFolder(folder), svid);
     }
+
+    // What begins before the revocation would be refused (docs/protocols/revocation.md "Clocks").
+    private static DateTimeOffset IssueTime(Revocation? revocation, DateTimeOffset now) => revocation?.ReissueTime(now) ?? now;
 
     public static string IdentitiesFolder(string folder) => Path.Combine(folder, "identities");
 

@@ -1,4 +1,5 @@
 using Florete.Identities;
+using SignedRevocation = Florete.Layers.SignedRevocation;
 
 namespace Florete.Cli;
 
@@ -30,6 +31,9 @@ public sealed class OperatorFolder : IDisposable
     public string SignedBoundsFile => System.IO.Path.Combine(Path, "bounds.signed");
 
     public string NodesFolder => System.IO.Path.Combine(Path, "nodes");
+
+    /// <summary>What was revoked from here, a signed revocation a file.</summary>
+    public string RevocationsFolder => System.IO.Path.Combine(Path, "revocations");
 
     /// <summary>Makes the folder for a new cluster.</summary>
     /// <param name="path">The folder; what is in it already must not be of a cluster.</param>
@@ -123,6 +127,28 @@ public sealed class OperatorFolder : IDisposable
                 $"Set 'version: {before + 1}' in it and sign again.");
         }
         return envelope;
+    }
+
+    /// <summary>What was revoked from here.</summary>
+    public RevocationList ReadRevocations()
+    {
+        var list = new RevocationList();
+        foreach (var file in Directory.Exists(RevocationsFolder) ? Directory.GetFiles(RevocationsFolder, "*.revocation") : [])
+        {
+            if (!SignedRevocation.TryRead(File.ReadAllBytes(file), out var read, out var problem)) throw new CliException($"{file}: {problem}", "Restore it from your copy of the operator's folder, or remove it.");
+            list.Add(read.Content);
+        }
+        return list;
+    }
+
+    /// <summary>Keeps a revocation, in place of an earlier one of the identity; returns its file.</summary>
+    public string Keep(SignedRevocation revocation)
+    {
+        Directory.CreateDirectory(RevocationsFolder);
+        var subject = revocation.Content.Subject;
+        var file = System.IO.Path.Combine(RevocationsFolder, $"{subject.Kind.Word()}-{subject.Name}.revocation");
+        AtomicFile.Write(file, revocation.Message, AtomicFile.EveryoneReads);
+        return file;
     }
 
     public static string ReadBounds(string file)

@@ -19,6 +19,8 @@ public static class Program
             IdentityCommand.Create(),
             BoundsCommand.Create(),
             StoreCommand.Create(),
+            RevokeCommand.Create(),
+            RevocationsCommand.Create(),
             LocalCommand.Create(),
         };
         var parsed = root.Parse(args);

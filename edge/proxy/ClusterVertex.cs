@@ -1,4 +1,5 @@
 using Florete.Identities;
+using Florete.Layers;
 using Florete.Portals;
 using Florete.Proxy.Configuration;
 using Florete.Runtime;
@@ -24,6 +25,10 @@ public interface IClusterVertex : IAsyncDisposable
     /// <exception cref="PortalException">There is no such target, or no way to it.</exception>
     Task<IReadOnlyList<TraceHop>> TraceAsync(SpiffeId target, CancellationToken cancellationToken);
 
+    /// <summary>Takes a signed revocation as a neighbour's; complete when it is saved and in force here.</summary>
+    /// <exception cref="IdentityException">It is refused; the message says why, and the remedy.</exception>
+    Task<AnnouncedRevocation> AnnounceAsync(ReadOnlyMemory<byte> message, CancellationToken cancellationToken);
+
     /// <summary>Applies changed links; links that are still wanted as they were are not touched.</summary>
     Task ApplyAsync(UdpLinksConfiguration? links, CancellationToken cancellationToken);
 }
@@ -43,9 +48,10 @@ public delegate Task<IClusterVertex> VertexFactory(VertexParts parts, Cancellati
 /// <param name="NextHops">How other vertices are reached.</param>
 /// <param name="Services">What is published where.</param>
 /// <param name="Counters">By name: packets forwarded, dropped by reason, …</param>
+/// <param name="RevocationProblem">Why revocations could not be saved; null: they are.</param>
 public sealed record VertexReport(
     IReadOnlyList<LinkReport> Links, IReadOnlyList<NextHopReport> NextHops, IReadOnlyList<ServiceReport> Services,
-    IReadOnlyDictionary<string, long> Counters);
+    IReadOnlyDictionary<string, long> Counters, string? RevocationProblem = null);
 
 /// <param name="Neighbour">Path of the neighbour's identity: vertex/b.</param>
 /// <param name="State">up, down, connecting.</param>

@@ -50,14 +50,14 @@ internal sealed partial class LayerClusterVertex : IClusterVertex
             cache = new FileDirectoryCache(Path.Combine(configuration.StateFolder, "directory"), parts.Logs.CreateLogger("Florete.Directory"));
             if (configuration.Udp is { } udp)
             {
-                links = OpenLinks(udp, loop, pool, new LinkTrust(materials.Cluster, materials.Verifier, materials.Bounds));
+                links = OpenLinks(udp, loop, pool, new LinkTrust(materials.Cluster, materials.Verifier, materials.Bounds, materials.Security.Events));
                 links.Noted += line => Noted(logger, line);
                 counting = new CountingPortal(links);
                 underlays.Add(new Underlay(UdpName, counting, ToDial(udp)));
             }
             var vertex = await LayerVertex.StartAsync(
                 new LayerVertexOptions(), loop, pool, parts.Identity, underlays, materials.Verifier, materials.Bounds, cache, parts.Logs,
-                cancellationToken).ConfigureAwait(false);
+                materials.Security, cancellationToken).ConfigureAwait(false);
             return new LayerClusterVertex(loop, cache, links, counting, vertex, configuration.Udp);
         }
         catch
@@ -82,6 +82,9 @@ internal sealed partial class LayerClusterVertex : IClusterVertex
         return [.. hops.Select(static hop => new TraceHop(
             VertexReports.CamelCase(hop.Outcome.ToString()), hop.Vertex?.Path, VertexReports.Microseconds(hop.RoundTrip)))];
     }
+
+    public async Task<AnnouncedRevocation> AnnounceAsync(ReadOnlyMemory<byte> message, CancellationToken cancellationToken) =>
+        await vertex.AnnounceAsync(message).WaitAsync(cancellationToken).ConfigureAwait(false);
 
     public async Task ApplyAsync(UdpLinksConfiguration? links, CancellationToken cancellationToken)
     {

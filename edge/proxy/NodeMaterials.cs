@@ -1,4 +1,5 @@
 using Florete.Identities;
+using Florete.Layers;
 using Florete.Proxy.Configuration;
 using Microsoft.Extensions.Logging;
 
@@ -15,6 +16,7 @@ public sealed partial class NodeMaterials : IAsyncDisposable
 
     private readonly IdentityFolder folder;
     private readonly BundleVerifier verifier;
+    private readonly RevocationFile revocationFile;
     private readonly BoundsFile bounds;
     private readonly FileStamps stamps;
     private readonly TimeProvider clock;
@@ -25,16 +27,21 @@ public sealed partial class NodeMaterials : IAsyncDisposable
     private string lastProblems = "";
 
     private NodeMaterials(
-        IdentityFolder folder, BundleVerifier verifier, BoundsFile bounds, FileStamps stamps, TimeProvider clock, ILogger logger)
+        IdentityFolder folder, BundleVerifier verifier, RevocationFile revocationFile, BoundsFile bounds, FileStamps stamps, TimeProvider clock, ILogger logger)
     {
-        (this.folder, this.verifier, this.bounds, this.stamps, this.clock, this.logger) = (folder, verifier, bounds, stamps, clock, logger);
+        (this.folder, this.verifier, this.revocationFile, this.bounds) = (folder, verifier, revocationFile, bounds);
+        (this.stamps, this.clock, this.logger) = (stamps, clock, logger);
+        Security = new LayerSecurity(verifier.Revocations, revocationFile, new SecurityEvents(clock));
         polling = Task.Run(PollAsync);
     }
 
     /// <summary>The bounds in force.</summary>
     public Bounds Bounds => bounds.Bounds;
 
-    /// <summary>Proves peers against the bundle in force.</summary>
+    /// <summary>What is revoked, and who is told of refusals.</summary>
+    public LayerSecurity Security { get; }
+
+    /// <summary>Proves peers against the bundle in force, and refuses what is revoked.</summary>
     public IPeerVerifier Verifier => verifier;
 
     public ClusterIdentity Cluster => verifier.Cluster;
@@ -62,6 +69,7 @@ public sealed partial class NodeMaterials : IAsyncDisposable
         var folder = Try(() => IdentityFolder.Open(configuration.IdentitiesFolder), found);
         var verifier = Try(() => new BundleVerifier(configuration.BundleFile), found);
         BoundsFile? bounds = null;
+        RevocationFile? revocations = null;
         if (verifier is not null)
         {
             if (verifier.Cluster.Name != configuration.Cluster)
@@ -70,13 +78,14 @@ public sealed partial class NodeMaterials : IAsyncDisposable
             }
             else
             {
+                revocations = OpenRevocations(configuration, verifier, logger, found);
                 bounds = Try(
                     () => BoundsFile.Open(configuration.BoundsFile, verifier, BoundsStore.Open(configuration.StateFolder, verifier.Cluster), clock.GetUtcNow()), found);
             }
         }
         if (bounds is not null) verifier!.Obey(bounds.Bounds);
         problems = found;
-        return found.Count == 0 ? new NodeMaterials(folder!, verifier!, bounds!, stamps, clock, logger) : null;
+        return found.Count == 0 ? new NodeMaterials(folder!, verifier!, revocations!, bounds!, stamps, clock, logger) : null;
     }
 
     public HeldIdentity? Find(SpiffeId id)
@@ -112,6 +121,16 @@ public sealed partial class NodeMaterials : IAsyncDisposable
         await stopping.CancelAsync().ConfigureAwait(false);
         await polling.ConfigureAwait(false);
         stopping.Dispose();
+        await revocationFile.DisposeAsync().ConfigureAwait(false);
+    }
+
+    /// <summary>First of all, so that nothing is believed that was revoked: the bounds too are signed by somebody.</summary>
+    private static RevocationFile? OpenRevocations(FlorConfiguration configuration, BundleVerifier verifier, ILogger logger, List<string> found)
+    {
+        var file = Path.Combine(configuration.StateFolder, "directory", "revocations");
+        var opened = Try(() => RevocationFile.Open(file, new DirectoryOptions().Layer, verifier, logger), found);
+        verifier.Revocations.Add(opened?.Loaded.Select(static kept => kept.Content) ?? []);
+        return opened;
     }
 
     private static T? Try<T>(Func<T> open, List<string> problems)

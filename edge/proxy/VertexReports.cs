@@ -15,7 +15,8 @@ internal static class VertexReports
         [.. layer.Forwarding.Routes.Select(static r => new NextHopReport(
             r.Vertex.Path, [.. r.NextHops.Select(static n => n.Path)], r.Repair, r.MetricMicroseconds))],
         Services(layer.Services, layer.OutOfReach),
-        Counters(layer, port, refusedHandshakes));
+        Counters(layer, port, refusedHandshakes),
+        layer.Directory.RevocationProblem);
 
     public static long? Microseconds(TimeSpan? time) => time is { } t ? (long)t.TotalMicroseconds : null;
 
@@ -62,6 +63,7 @@ internal static class VertexReports
             ["forwarding.repaired"] = layer.Packets.Repaired,
             ["directory.accepted"] = layer.Directory.Accepted,
             ["directory.records"] = layer.Directory.Records,
+            ["directory.droppedRevoked"] = layer.Directory.DroppedRevoked,
         };
         foreach (var reason in Enum.GetValues<DropReason>()) counters[$"forwarding.dropped.{CamelCase(reason.ToString())}"] = layer.Packets.Dropped(reason);
         foreach (var (reason, count) in layer.Directory.Refused) counters[$"directory.refused.{CamelCase(reason.ToString())}"] = count;

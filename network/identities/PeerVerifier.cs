@@ -8,7 +8,7 @@ namespace Florete.Identities;
 /// Proves peers against the roots of one cluster: a chain of at most <see cref="MaxCertificates"/>, the X.509-SVID rules on every
 /// certificate of it, validity with a grace for clocks that are off. Fetches nothing. Thread-safe.
 /// </summary>
-public sealed class PeerVerifier(TrustBundle bundle, IBounds? bounds = null) : IPeerVerifier
+public sealed class PeerVerifier(TrustBundle bundle, IBounds? bounds = null, RevocationList? revocations = null) : IPeerVerifier
 {
     /// <summary>Leaf, an intermediate per node, one spare; roots are ours and need not be sent.</summary>
     public const int MaxCertificates = 4;
@@ -28,6 +28,14 @@ public sealed class PeerVerifier(TrustBundle bundle, IBounds? bounds = null) : I
 
     /// <inheritdoc />
     public PeerVerification Verify(IReadOnlyList<byte[]> derChain, DateTimeOffset now)
+    {
+        var proof = VerifyWithoutRevocations(derChain, now);
+        // Asked at every use: a chain that was proved may have been revoked since.
+        return revocations?.Refusal(proof) is { } revoked ? Refuse(revoked) : proof;
+    }
+
+    /// <inheritdoc />
+    public PeerVerification VerifyWithoutRevocations(IReadOnlyList<byte[]> derChain, DateTimeOffset now)
     {
         if (derChain.Count == 0) return Refuse("The peer sent no certificate.");
         if (derChain.Count > MaxCertificates) return Refuse($"The peer sent {derChain.Count} certificates; at most {MaxCertificates} are allowed.");
@@ -68,7 +76,7 @@ public sealed class PeerVerifier(TrustBundle bundle, IBounds? bounds = null) : I
         {
             return Refuse($"The SVID of {proof.Id} was issued by node {node}, and that is not allowed: {forbidden.Refusal}");
         }
-        return new PeerVerification(proof.Id, proof.NotAfter, null, proof.IssuingNode);
+        return new PeerVerification(proof.Id, proof.NotAfter, null, proof.IssuingNode) { NotBefore = proof.LeafNotBefore, IssuerNotBefore = proof.IssuerNotBefore };
     }
 
     private string? Prove(IReadOnlyList<byte[]> derChain, out Proof? proof)
@@ -124,6 +132,7 @@ public sealed class PeerVerifier(TrustBundle bundle, IBounds? bounds = null) : I
         if (chain.ChainElements.Count > 3) return $"The chain of {id} is refused: between an SVID and its root there is the authority of one node, or nothing.";
         string? issuingNode = null;
         var (from, until) = (DateTime.MinValue, DateTime.MaxValue);
+        var (leafFrom, issuerFrom) = (DateTime.MinValue, DateTime.MinValue);
         for (var i = 0; i < chain.ChainElements.Count; i++)
         {
             var certificate = chain.ChainElements[i].Certificate;
@@ -136,10 +145,14 @@ public sealed class PeerVerifier(TrustBundle bundle, IBounds? bounds = null) : I
                 return $"The authority '{certificate.Subject}' above {id} is refused: {problem}.";
             }
             var (notBefore, notAfter) = (certificate.NotBefore.ToUniversalTime(), certificate.NotAfter.ToUniversalTime());
+            if (i == 0) leafFrom = notBefore;
+            else if (!isRoot) issuerFrom = notBefore;
             if (notBefore > from) from = notBefore;
             if (notAfter < until) until = notAfter;
         }
-        proof = new Proof(id, new DateTimeOffset(from, TimeSpan.Zero), new DateTimeOffset(until, TimeSpan.Zero), issuingNode);
+        proof = new Proof(
+            id, new DateTimeOffset(from, TimeSpan.Zero), new DateTimeOffset(until, TimeSpan.Zero), issuingNode,
+            new DateTimeOffset(leafFrom, TimeSpan.Zero), new DateTimeOffset(issuerFrom, TimeSpan.Zero));
         return null;
     }
 
@@ -156,7 +169,8 @@ public sealed class PeerVerifier(TrustBundle bundle, IBounds? bounds = null) : I
 
     private static PeerVerification Refuse(string reason) => new(null, DateTimeOffset.MinValue, reason);
 
-    private sealed record Proof(SpiffeId Id, DateTimeOffset NotBefore, DateTimeOffset NotAfter, string? IssuingNode);
+    private sealed record Proof(
+        SpiffeId Id, DateTimeOffset NotBefore, DateTimeOffset NotAfter, string? IssuingNode, DateTimeOffset LeafNotBefore, DateTimeOffset IssuerNotBefore);
 
     /// <summary>Without bounds a node is believed about itself alone.</summary>
     private sealed class Deny : IBounds

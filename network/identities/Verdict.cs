@@ -43,6 +43,9 @@ public interface IPeerVerifier
     /// Never fetches anything from the network.
     /// </summary>
     PeerVerification Verify(IReadOnlyList<byte[]> derChain, DateTimeOffset now);
+
+    /// <summary>The same whatever has been revoked: for what keeps proofs, and asks a <see cref="RevocationList"/> about them itself.</summary>
+    PeerVerification VerifyWithoutRevocations(IReadOnlyList<byte[]> derChain, DateTimeOffset now) => Verify(derChain, now);
 }
 
 /// <summary>A proved identity with the end of its proof, or the reason of refusal.</summary>
@@ -52,6 +55,24 @@ public interface IPeerVerifier
 /// <param name="IssuingNode">The name of the node whose authority issued the leaf; null: the root itself did.</param>
 public sealed record PeerVerification(SpiffeId? Id, DateTimeOffset NotAfter, string? Refusal, string? IssuingNode = null)
 {
+    /// <summary>The beginning of the leaf's validity; revocations are told by it.</summary>
+    public DateTimeOffset NotBefore { get; init; }
+
+    /// <summary>The beginning of the validity of the issuing node's authority, if one issued the leaf.</summary>
+    public DateTimeOffset IssuerNotBefore { get; init; }
+
+    /// <summary>What an SVID that is held here proves.</summary>
+    public static PeerVerification Of(X509Svid svid)
+    {
+        var authority = svid.Intermediates.Count > 0 ? svid.Intermediates[0] : null;
+        var node = authority is not null && NodeExtension.TryRead(authority, svid.Id.Cluster, out var name, out _) ? name : null;
+        return new PeerVerification(svid.Id, svid.NotAfter, null, node)
+        {
+            NotBefore = svid.NotBefore,
+            IssuerNotBefore = authority is null ? default : new DateTimeOffset(authority.NotBefore.ToUniversalTime(), TimeSpan.Zero),
+        };
+    }
+
     /// <summary>
     /// Do the bounds of now still let the issuing node issue this identity? The verifier asked when the proof was made; whoever keeps a proof (a
     /// connection, a record) asks again when the bounds change.

@@ -18,6 +18,8 @@ public sealed partial class LayerVertex : IPortal, IAsyncDisposable
     private readonly PacketPool pool;
     private readonly HeldIdentity identity;
     private readonly IBounds bounds;
+    private readonly RevocationList revocations;
+    private readonly ILogger logger;
     private readonly ConnectionManager manager;
     private readonly Directory directory;
     private readonly ForwardingEngine forwarding;
@@ -26,22 +28,25 @@ public sealed partial class LayerVertex : IPortal, IAsyncDisposable
 
     private LayerVertex(
         LayerVertexOptions options, EventLoop loop, PacketPool pool, HeldIdentity identity, IReadOnlyList<Underlay> underlays,
-        IPeerVerifier verifier, IBounds bounds, IDirectoryCache? cache, ILoggerFactory logs)
+        IPeerVerifier verifier, IBounds bounds, IDirectoryCache? cache, ILoggerFactory logs, LayerSecurity security)
     {
         (this.loop, this.pool, this.identity, this.bounds) = (loop, pool, identity, bounds);
-        directory = new Directory(options.Directory, loop, identity, verifier, bounds, cache, logs.CreateLogger("Florete.Directory"));
+        (revocations, logger) = (security.Revocations, logs.CreateLogger("Florete.Vertex"));
+        directory = new Directory(options.Directory, loop, identity, verifier, bounds, cache, logs.CreateLogger("Florete.Directory"), security);
         forwarding = new ForwardingEngine(loop, pool, identity.Id, options.Forwarding);
         transport = new TransportEndpoint(
-            options.Transport, loop, pool, forwarding, new Services(directory), verifier, bounds, logs.CreateLogger("Florete.Transport"));
-        manager = new ConnectionManager(loop, identity, underlays, bounds, options.Links);
+            options.Transport, loop, pool, forwarding, new Services(directory), verifier, bounds, logs.CreateLogger("Florete.Transport"), security);
+        manager = new ConnectionManager(loop, identity, underlays, bounds, options.Links, revocations: revocations);
         forwarding.SetReceiver(PayloadType.Directory, new DirectoryReceiver(this));
         manager.AdjacencyUp += OnUp;
         manager.AdjacencyDown += OnDown;
         manager.AdjacencyChanged += OnChanged;
-        var logger = logs.CreateLogger("Florete.Neighbours");
-        manager.DialFailed += (neighbour, reason) => LogDialFailed(logger, neighbour, reason);
+        var neighbours = logs.CreateLogger("Florete.Neighbours");
+        manager.DialFailed += (neighbour, reason) => LogDialFailed(neighbours, neighbour, reason);
+        directory.RevocationsChanged += OnRevocationsChanged;
         directory.TopologyChanged += OnTopologyChanged;
         OnTopologyChanged();
+        SayIfRevoked();
     }
 
     public SpiffeId Id => identity.Id;
@@ -56,15 +61,17 @@ public sealed partial class LayerVertex : IPortal, IAsyncDisposable
     /// <param name="bounds">What is allowed.</param>
     /// <param name="cache">Keeps the directory over restarts; null: not kept.</param>
     /// <param name="logs">For its parts.</param>
+    /// <param name="security">What is revoked at this node, and who is told of refusals; null: nothing, nobody.</param>
     /// <param name="cancellationToken">Gives up starting.</param>
     /// <exception cref="ArgumentException">A setting is out of range, or an identity is of the wrong kind.</exception>
     /// <exception cref="PortalException">A layer below refuses the vertex.</exception>
     public static Task<LayerVertex> StartAsync(
         LayerVertexOptions options, EventLoop loop, PacketPool pool, HeldIdentity vertex, IReadOnlyList<Underlay> underlays,
-        IPeerVerifier verifier, IBounds bounds, IDirectoryCache? cache, ILoggerFactory logs, CancellationToken cancellationToken = default) =>
+        IPeerVerifier verifier, IBounds bounds, IDirectoryCache? cache, ILoggerFactory logs, LayerSecurity? security = null,
+        CancellationToken cancellationToken = default) =>
         loop.RunAsync(async () =>
         {
-            var made = new LayerVertex(options, loop, pool, vertex, underlays, verifier, bounds, cache, logs);
+            var made = new LayerVertex(options, loop, pool, vertex, underlays, verifier, bounds, cache, logs, security ?? new LayerSecurity(new RevocationList()));
             try
             {
                 await made.manager.StartAsync(cancellationToken);
@@ -140,6 +147,10 @@ public sealed partial class LayerVertex : IPortal, IAsyncDisposable
     public Task<IReadOnlyList<TraceHop>> TraceAsync(SpiffeId target, CancellationToken cancellationToken = default) => loop.RunAsync(() =>
         forwarding.TraceAsync(target.Kind == IdentityKind.Vertex ? Known(target) : transport.Nearest(target), cancellationToken: cancellationToken));
 
+    /// <summary>Hands in a signed revocation (<see cref="Directory.AnnounceAsync"/>); complete when it is saved and in force here. From any thread.</summary>
+    /// <exception cref="IdentityException">It is refused; the message says why, and the remedy.</exception>
+    public Task<AnnouncedRevocation> AnnounceAsync(ReadOnlyMemory<byte> message) => loop.RunAsync(() => directory.AnnounceAsync(message.Span));
+
     public async ValueTask DisposeAsync()
     {
         await loop.RunAsync(() =>
@@ -196,6 +207,18 @@ public sealed partial class LayerVertex : IPortal, IAsyncDisposable
     private void Advertise() => directory.SetAdjacencies(
         [.. manager.Adjacencies.GroupBy(static a => a.Neighbour).Select(static g => g.MinBy(static a => a.MetricMicroseconds)!.ToAdvertise())]);
 
+    private void OnRevocationsChanged()
+    {
+        transport.OnRevocationsChanged();
+        manager.OnRevocationsChanged();
+        SayIfRevoked();
+    }
+
+    private void SayIfRevoked()
+    {
+        if (revocations.Refusal(identity.Current) is { } refusal) LogRevoked(logger, refusal);
+    }
+
     private void OnTopologyChanged()
     {
         if (directory.Segment != default) forwarding.SetSegment(directory.Segment);
@@ -205,6 +228,9 @@ public sealed partial class LayerVertex : IPortal, IAsyncDisposable
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "No link to {Neighbour}: {Reason} Trying again")]
     private static partial void LogDialFailed(ILogger logger, SpiffeId neighbour, string reason);
+
+    [LoggerMessage(Level = LogLevel.Critical, Message = "This vertex is revoked, and nobody links with it: {Reason} Issue it again (florctl identity issue)")]
+    private static partial void LogRevoked(ILogger logger, string reason);
 
     private sealed class DirectoryReceiver(LayerVertex vertex) : ILocalReceiver
     {

@@ -52,6 +52,9 @@ internal sealed class NativeLink : PortalConnection, IDatagramSink
 
     public override SpiffeId RemoteVertex => Remote;
 
+    /// <summary>Of the neighbour as the layer below knows it.</summary>
+    public override PeerVerification? RemoteProof => carrier.RemoteProof;
+
     public override DatagramFlow Datagrams => flow;
 
     public override CancellationToken Closed => closed.Token;

@@ -93,6 +93,8 @@ internal sealed partial class UdpLink : PortalConnection
 
     public override PortalException? CloseReason => closeReason;
 
+    public override PeerVerification? RemoteProof => control.Peer;
+
     public override void Abort(PortalException reason) =>
         port.Loop.Post(() => Close(GoodbyeReason.Orderly, reason.Message, reason, tellNeighbour: true));
 

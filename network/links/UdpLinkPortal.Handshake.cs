@@ -67,18 +67,20 @@ public sealed partial class UdpLinkPortal : IUdpLinkOwner
     // Null accepts. The reason stays here: a stranger learns nothing.
     private string? Judge(ControlChannel channel, IReadOnlyList<byte[]> chain, SpiffeId? expected)
     {
-        channel.Refusal = Refusal(channel, chain, expected);
+        channel.Refusal = Refusal(channel, chain, expected, out var who);
         if (channel.Refusal is { } refusal)
         {
             RefusedHandshakes++;
+            trust.Events?.Add(who is null ? SecurityEventKind.RefusedHandshake : SecurityEventKind.RefusedLink, who?.Path ?? "", channel.To.ToString(), refusal);
             Note($"Handshake with {channel.To} refused: {refusal}");
         }
         return channel.Refusal;
     }
 
-    private string? Refusal(ControlChannel channel, IReadOnlyList<byte[]> chain, SpiffeId? expected)
+    private string? Refusal(ControlChannel channel, IReadOnlyList<byte[]> chain, SpiffeId? expected, out SpiffeId? who)
     {
         var proof = trust.Verifier.Verify(chain, port.Loop.WallClock.GetUtcNow());
+        who = proof.Id;
         if (proof.Refusal is { } refusal) return refusal;
         if (proof.Id!.Kind != IdentityKind.Vertex) return $"{proof.Id} is not a vertex; only vertices form links.";
         if (expected is not null && proof.Id != expected) return $"The neighbour proved to be {proof.Id}, not {expected}; check the addresses of {expected}.";

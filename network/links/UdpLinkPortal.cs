@@ -11,7 +11,11 @@ using Florete.Runtime;
 namespace Florete.Links;
 
 /// <summary>Who may be believed and what is allowed.</summary>
-public sealed record LinkTrust(ClusterIdentity Cluster, IPeerVerifier Verifier, IBounds Bounds);
+/// <param name="Cluster">Of both ends.</param>
+/// <param name="Verifier">Proves neighbours.</param>
+/// <param name="Bounds">Which vertices may link.</param>
+/// <param name="Events">Told of who was refused.</param>
+public sealed record LinkTrust(ClusterIdentity Cluster, IPeerVerifier Verifier, IBounds Bounds, SecurityEvents? Events = null);
 
 /// <summary>
 /// The link layer <c>udp</c> as a portal: vertices publish themselves to take links, and connect to neighbours. All links of a node share one

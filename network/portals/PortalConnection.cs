@@ -16,6 +16,9 @@ public abstract class PortalConnection : IAsyncDisposable
     /// <summary>The proved identity on the other side.</summary>
     public abstract SpiffeId Remote { get; }
 
+    /// <summary>What proved the identity on the other side; null: this kind of connection does not tell.</summary>
+    public virtual PeerVerification? RemoteProof => null;
+
     /// <summary>The vertex where the other side lives.</summary>
     public abstract SpiffeId RemoteVertex { get; }
 

@@ -10,6 +10,9 @@ public class ControlProtocolTests
     [InlineData("""{"version":1,"command":"trace","target":"hello.rete"}""")]
     [InlineData("""{"version":1,"command":"discover","watch":true}""")]
     [InlineData("""{"version":1,"command":"reload","later":"fields are ignored"}""")]
+    [InlineData("""{"version":1,"command":"announce","document":"AQID"}""")]
+    [InlineData("""{"version":1,"command":"revocations"}""")]
+    [InlineData("""{"version":1,"command":"events","after":7}""")]
     public void A_request_of_this_version_is_understood(string line)
     {
         Assert.True(ControlProtocol.TryParse(Encoding.UTF8.GetBytes(line), out var request, out var error), error);
@@ -26,6 +29,8 @@ public class ControlProtocolTests
     [InlineData("""{"version":1,"command":"stop"}""", "none of")]
     [InlineData("""{"version":1,"command":"trace"}""", "target")]
     [InlineData("""{"version":1,"command":7}""", "no JSON object")]
+    [InlineData("""{"version":1,"command":"announce"}""", "document")]
+    [InlineData("""{"version":1,"command":"announce","document":"not base64"}""", "no JSON object")]
     public void A_mistaken_request_is_refused_with_what_to_send(string line, string word)
     {
         Assert.False(ControlProtocol.TryParse(Encoding.UTF8.GetBytes(line), out var request, out var error));

@@ -120,7 +120,7 @@ public partial class MetricsTests
     private static partial Regex Line();
 
     private static StatusReport Status() => new(
-        "vertex/a", "home", 1, Now, 1, [new("vertex/a", Now.AddHours(1))], [], [], [], [], [], new ConnectionsReport(0, 0, 0, 0), new Dictionary<string, long>());
+        "vertex/a", "home", 1, Now, 1, [new("vertex/a", Now.AddHours(1))], [], [], [], [], [], new ConnectionsReport(0, 0, 0, 0), new Dictionary<string, long>(), []);
 
     private static async Task<string> AskAsync(TestNode node, byte[] request)
     {

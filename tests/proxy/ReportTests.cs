@@ -1,5 +1,6 @@
 using Florete.Identities;
 using Florete.Proxy.Commands;
+using Florete.Proxy.Control;
 
 namespace Florete.Proxy.Tests;
 
@@ -20,5 +21,21 @@ public class ReportTests
         Assert.Empty(reports[0].Vertices);
         Assert.Equal(["vertex/b"], reports[0].OutOfReach!);
         Assert.Contains("vertex/b (out of reach)", Tables.Services(reports), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public void What_is_revoked_is_shown_and_a_node_that_holds_it_is_not_healthy()
+    {
+        var now = DateTimeOffset.UnixEpoch;
+        var status = new StatusReport(
+            "vertex/a", "home", 1, now, 1, [new("user/alice", now.AddHours(1), "It was revoked | yes.")], [], [], [], [], [], new ConnectionsReport(0, 0, 0, 0),
+            new Dictionary<string, long>(), [new("user/alice", now, "superseded", "a | b", "operator/root", now, now)], "The disk is full.");
+        var table = Tables.Status(status);
+        Assert.Contains("REVOKED: It was revoked / yes.", table, StringComparison.Ordinal);
+        Assert.Contains("superseded  a / b", table, StringComparison.Ordinal);
+        var problems = Metrics.Health.ProblemsOf(status, now);
+        Assert.Equal(2, problems.Count);
+        Assert.Contains("florctl identity issue", problems[0], StringComparison.Ordinal);
+        Assert.Contains("The disk is full.", problems[1], StringComparison.Ordinal);
     }
 }

@@ -6,7 +6,7 @@ using Florete.Proxy.Control;
 
 namespace Florete.Proxy.Commands;
 
-/// <summary>The commands that ask a running flor: status, health, trace, discover, reload.</summary>
+/// <summary>The commands that ask a running flor: status, health, trace, discover, reload, announce, revocations, events.</summary>
 internal static class AskCommands
 {
     private const string Usual = "./run/flor.sock";
@@ -32,6 +32,16 @@ internal static class AskCommands
         yield return Make(
             "reload", "Makes the node read its configuration and files again.", static (_, _) => new(ControlProtocol.Version, "reload"),
             static answer => answer.Problems!.Count == 0 ? "The configuration is in force.\n" : string.Join('\n', answer.Problems) + "\n");
+        var document = new Argument<string>("file") { Description = "What 'florctl revoke --out' wrote." };
+        yield return Make(
+            "announce", "Hands in a revocation that an operator has signed; it is in force here when this ends, and travels on from here.",
+            (parsed, _) => new(ControlProtocol.Version, "announce", Document: ReadDocument(parsed.GetRequiredValue(document))),
+            static answer => Tables.Announced(answer.Announced!), document);
+        yield return Make("revocations", "Lists what is revoked.", static (_, _) => new(ControlProtocol.Version, "revocations"), static answer => Tables.Revocations(answer.Revocations!));
+        var after = new Option<long>("--after") { Description = "Only those with a greater number.", HelpName = "N" };
+        yield return Make(
+            "events", "Shows the last refusals and revocations, a line of JSON each.",
+            (parsed, _) => new(ControlProtocol.Version, "events", After: parsed.GetValue(after)), Json, after);
     }
 
     private static Command Make(string name, string description, Func<ParseResult, string, ControlRequest> ask, Func<ControlAnswer, string> show, params Symbol[] own)
@@ -71,6 +81,20 @@ internal static class AskCommands
         return command;
     }
 
+    private static byte[] ReadDocument(string file)
+    {
+        try
+        {
+            var content = File.ReadAllBytes(file);
+            if (content.Length is > 0 and <= Florete.Layers.SignedRevocation.MaxBytes) return content;
+            throw new IOException($"{file}: it has {content.Length} bytes, and is no signed revocation; name what 'florctl revoke --out' wrote.");
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            throw new IOException($"{file}: it cannot be read: {e.Message}", e);
+        }
+    }
+
     private static string SocketOf(string? told, string? configuration)
     {
         if (told is not null) return Path.GetFullPath(told);
@@ -83,9 +107,11 @@ internal static class AskCommands
     private static string Json(ControlAnswer answer)
     {
         using var whole = JsonSerializer.SerializeToDocument(answer, ControlJson.Default.ControlAnswer);
-        var result = whole.RootElement.EnumerateObject().First(static property => property.Name != "version").Value;
+        var result = whole.RootElement.EnumerateObject().FirstOrDefault(static property => property.Name != "version").Value;
+        // The end of a list of which each part was an answer.
+        if (result.ValueKind == JsonValueKind.Undefined) return "";
         using var memory = new MemoryStream();
-        using (var writer = new Utf8JsonWriter(memory, Indented with { Indented = answer.Change is null })) result.WriteTo(writer);
+        using (var writer = new Utf8JsonWriter(memory, Indented with { Indented = answer.Change is null && answer.Event is null })) result.WriteTo(writer);
         return System.Text.Encoding.UTF8.GetString(memory.ToArray()) + "\n";
     }
 }

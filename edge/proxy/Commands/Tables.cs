@@ -11,13 +11,14 @@ internal static class Tables
     {
         var text = new StringBuilder();
         text.Append(CultureInfo.InvariantCulture, $"{status.Node} of {status.Cluster}, bounds version {status.BoundsVersion}, process {status.ProcessId}, since {status.Started:u}\n");
-        Section(text, "IDENTITY|SVID VALID UNTIL", status.Identities.Select(static i => $"{i.Name}|{i.NotAfter:u}"));
+        Section(text, "IDENTITY|SVID VALID UNTIL|", status.Identities.Select(static i => $"{i.Name}|{i.NotAfter:u}|{(i.Revoked is null ? "" : "REVOKED: " + Cell(i.Revoked))}"));
         Section(text, "LINK|STATE|ADDRESS|ROUND TRIP|LOSS|DOWNS|", status.Links.Select(static l =>
             $"{l.Neighbour}|{l.State}|{l.Address}|{Time(l.RoundTripMicroseconds)}|{l.Loss.ToString("0.0%", CultureInfo.InvariantCulture)}|{l.Downs}|{l.Reason}"));
         Section(text, "TO|NEXT HOPS|COST|BACKUP", status.NextHops.Select(static n => $"{n.Vertex}|{string.Join(", ", n.Via)}|{Time(n.MetricMicroseconds)}|{n.Backup}"));
         ServiceSection(text, status.Services);
         Section(text, "INBOUND|AS|TO", status.Inbounds.Select(static i => $"{i.Listen}|{i.As}|{i.ForwardTo ?? "(proxy)"}"));
         Section(text, "OUTBOUND|PROGRAM", status.Outbounds.Select(static o => $"{o.Service}|{o.Target}"));
+        RevocationSection(text, status.Revocations);
         var c = status.Connections;
         text.Append(CultureInfo.InvariantCulture, $"\n{c.Count} connections now, {c.Opened} since the start; {c.BytesFromPrograms} bytes into the mesh, {c.BytesToPrograms} out of it\n");
         Section(text, "COUNTER|", status.Counters.Where(static c => c.Value != 0).Select(static c => $"{c.Key}|{c.Value}"));
@@ -38,12 +39,29 @@ internal static class Tables
         return services.Count == 0 ? "Nothing is published.\n" : text.ToString().TrimStart('\n');
     }
 
+    public static string Revocations(IReadOnlyList<RevocationReport> revocations)
+    {
+        var text = new StringBuilder();
+        RevocationSection(text, revocations);
+        return revocations.Count == 0 ? "Nothing is revoked.\n" : text.ToString().TrimStart('\n');
+    }
+
+    public static string Announced(AnnouncedReport announced) => announced.IsNew
+        ? $"{announced.Revocation.Identity} is revoked here: SVIDs that begin before {announced.Revocation.Before:u} are refused. The other nodes follow.\n"
+        : $"{announced.Revocation.Identity} is revoked here already, by this revocation or a later one.\n";
+
+    private static void RevocationSection(StringBuilder text, IReadOnlyList<RevocationReport> revocations) => Section(
+        text, "REVOKED|SVIDS BEFORE|BY|REASON|", revocations.Select(static r => $"{r.Identity}|{r.Before:u}|{r.By}|{r.Reason}|{Cell(r.Text)}"));
+
     public static string Change(DiscoveredChange change) => $"{(change.IsPresent ? '+' : '-')} {change.Name} at {change.Vertex}\n";
 
     private static void ServiceSection(StringBuilder text, IReadOnlyList<ServiceReport> services) => Section(
         text, "SERVICE|VERTICES", services.Select(static s => $"{s.Name}|{string.Join(", ", s.Vertices.Concat((s.OutOfReach ?? []).Select(static v => $"{v} (out of reach)")))}"));
 
     private static string Time(long? microseconds) => microseconds is { } value ? $"{(value / 1000.0).ToString("0.###", CultureInfo.InvariantCulture)} ms" : "";
+
+    // An operator's words may hold what parts the cells.
+    private static string? Cell(string? text) => text?.Replace('|', '/');
 
     // Columns as wide as their widest cell; nothing for no rows.
     private static void Section(StringBuilder text, string head, IEnumerable<string> rows)

@@ -24,6 +24,17 @@ internal sealed class ControlCommands(FlorNode node)
             case "reload":
                 yield return New() with { Problems = await node.ReloadAsync(cancellationToken).ConfigureAwait(false) };
                 break;
+            case "announce":
+                yield return await AnnounceAsync(request.Document, cancellationToken).ConfigureAwait(false);
+                break;
+            case "revocations":
+                yield return New() with { Revocations = Revocations };
+                break;
+            case "events":
+                foreach (var happened in node.Materials.Security.Events!.After(request.After)) yield return New() with { Event = EventReport.Of(happened) };
+                // Whoever asks learns that there were none.
+                yield return New();
+                break;
             case "discover" when request.Watch:
                 await foreach (var change in node.Vertex.Portal.DiscoverAsync(ServiceQuery.All, watch: true, cancellationToken).ConfigureAwait(false))
                 {
@@ -40,6 +51,8 @@ internal sealed class ControlCommands(FlorNode node)
         }
     }
 
+    private IReadOnlyList<RevocationReport> Revocations => [.. node.Materials.Security.Revocations.InForce.Select(RevocationReport.Of)];
+
     private static ControlAnswer New() => new(ControlProtocol.Version);
 
     /// <summary>The node now.</summary>
@@ -49,7 +62,8 @@ internal sealed class ControlCommands(FlorNode node)
         var (configuration, connections) = (node.Configuration, node.Connections);
         return new StatusReport(
             configuration.Vertex.Path, configuration.Cluster, Environment.ProcessId, node.Started, node.Materials.Bounds.Current.Version,
-            [.. node.Materials.Identities.OrderBy(identity => identity.Id).Select(identity => new IdentityReport(identity.Id.Path, identity.Current.NotAfter))],
+            [.. node.Materials.Identities.OrderBy(identity => identity.Id).Select(identity => new IdentityReport(
+                identity.Id.Path, identity.Current.NotAfter, node.Materials.Security.Revocations.Refusal(identity.Current)))],
             vertex.Links, vertex.NextHops, vertex.Services,
             [.. node.Inbounds.Listening.Select(inbound => new InboundReport(
                 inbound.Local.ToString()!, inbound.Configuration.As.Path, inbound.Configuration.Forward?.Target.Path))],
@@ -61,7 +75,22 @@ internal sealed class ControlCommands(FlorNode node)
                 ["edge.expiredHandshakes"] = node.Handshakes.Expired,
                 ["edge.signatures"] = node.Portals.Signing.Made,
                 ["edge.refusedSignatures"] = node.Portals.Signing.Refused,
-            });
+            },
+            Revocations,
+            vertex.RevocationProblem);
+    }
+
+    private async Task<ControlAnswer> AnnounceAsync(ReadOnlyMemory<byte> document, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var announced = await node.Vertex.AnnounceAsync(document, cancellationToken).ConfigureAwait(false);
+            return New() with { Announced = new AnnouncedReport(RevocationReport.Of(announced.Content), announced.IsNew) };
+        }
+        catch (IdentityException e)
+        {
+            return ControlAnswer.Failed(e.Message);
+        }
     }
 
     private async Task<ControlAnswer> TraceAsync(string name, CancellationToken cancellationToken)

@@ -1,14 +1,17 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Florete.Identities;
 
 namespace Florete.Proxy.Control;
 
 /// <summary>One line to the control socket (docs/protocols/control-socket.md).</summary>
 /// <param name="Version">1.</param>
-/// <param name="Command">status, health, trace, discover, reload.</param>
+/// <param name="Command">status, health, trace, discover, reload, announce, revocations, events.</param>
 /// <param name="Target">Of trace: a name.</param>
 /// <param name="Watch">Of discover: go on with every change.</param>
-internal sealed record ControlRequest(int Version, string? Command, string? Target = null, bool Watch = false);
+/// <param name="Document">Of announce: the signed message, base64.</param>
+/// <param name="After">Of events: those with a greater number.</param>
+internal sealed record ControlRequest(int Version, string? Command, string? Target = null, bool Watch = false, byte[]? Document = null, long After = 0);
 
 /// <summary>One line back. Exactly one of the results, or the error, is there.</summary>
 internal sealed record ControlAnswer(int Version)
@@ -23,6 +26,13 @@ internal sealed record ControlAnswer(int Version)
     public IReadOnlyList<ServiceReport>? Services { get; init; }
 
     public DiscoveredChange? Change { get; init; }
+
+    public IReadOnlyList<RevocationReport>? Revocations { get; init; }
+
+    public AnnouncedReport? Announced { get; init; }
+
+    /// <summary>One of those asked for; each is an answer of its own.</summary>
+    public EventReport? Event { get; init; }
 
     /// <summary>Of reload: what keeps the files from being applied; empty when they are in force. Of health: what is wrong; empty when nothing is.</summary>
     public IReadOnlyList<string>? Problems { get; init; }
@@ -40,11 +50,43 @@ internal sealed record StatusReport(
     string Node, string Cluster, int ProcessId, DateTimeOffset Started, long BoundsVersion, IReadOnlyList<IdentityReport> Identities,
     IReadOnlyList<LinkReport> Links, IReadOnlyList<NextHopReport> NextHops, IReadOnlyList<ServiceReport> Services,
     IReadOnlyList<InboundReport> Inbounds, IReadOnlyList<OutboundReport> Outbounds, ConnectionsReport Connections,
-    IReadOnlyDictionary<string, long> Counters);
+    IReadOnlyDictionary<string, long> Counters, IReadOnlyList<RevocationReport> Revocations, string? RevocationProblem = null);
 
 /// <param name="Name">Path.</param>
 /// <param name="NotAfter">When its SVID expires.</param>
-internal sealed record IdentityReport(string Name, DateTimeOffset NotAfter);
+/// <param name="Revoked">Why it is worth nothing before that; null: it is not revoked.</param>
+internal sealed record IdentityReport(string Name, DateTimeOffset NotAfter, string? Revoked = null);
+
+/// <param name="Identity">Path of the revoked identity.</param>
+/// <param name="Before">SVIDs that begin earlier are refused.</param>
+/// <param name="Reason">As florctl writes it: key-compromise.</param>
+/// <param name="Text">In words; null: none.</param>
+/// <param name="By">Path of the operator.</param>
+/// <param name="Signed">When, by the operator's clock.</param>
+/// <param name="NeededUntil">When it is let go.</param>
+internal sealed record RevocationReport(
+    string Identity, DateTimeOffset Before, string Reason, string? Text, string By, DateTimeOffset Signed, DateTimeOffset NeededUntil)
+{
+    public static RevocationReport Of(Revocation r) =>
+        new(r.Subject.Path, r.Before, Revocation.Word(r.Reason), r.Text.Length > 0 ? r.Text : null, r.SignedBy.Path, r.SignedAt, r.NeededUntil);
+}
+
+/// <param name="Revocation">What was handed in.</param>
+/// <param name="IsNew">False: it, or a later one by the same operator, was in force already.</param>
+internal sealed record AnnouncedReport(RevocationReport Revocation, bool IsNew);
+
+/// <param name="Number">Grows by one with each.</param>
+/// <param name="Time">By this node's clock.</param>
+/// <param name="Kind">refusedHandshake, refusedLink, refusedCaller, refusedRecord, revocation.</param>
+/// <param name="Subject">Whom it is about; null: unknown.</param>
+/// <param name="Peer">The vertex or address that it came from; null: this node.</param>
+/// <param name="Reason">A sentence.</param>
+/// <param name="Suppressed">Of the kind, too many at once to be kept, since the last of it.</param>
+internal sealed record EventReport(long Number, DateTimeOffset Time, string Kind, string? Subject, string? Peer, string Reason, long Suppressed)
+{
+    public static EventReport Of(SecurityEvent e) => new(
+        e.Number, e.Time, VertexReports.CamelCase(e.Kind.ToString()), e.Subject.Length > 0 ? e.Subject : null, e.Peer.Length > 0 ? e.Peer : null, e.Reason, e.Suppressed);
+}
 
 internal sealed record InboundReport(string Listen, string As, string? ForwardTo);
 
@@ -67,8 +109,8 @@ internal static class ControlProtocol
 {
     public const int Version = 1;
 
-    /// <summary>A request is a few words and one name.</summary>
-    public const int MaxRequestBytes = 4096;
+    /// <summary>A signed document of 8 214 bytes in base64, and a few words.</summary>
+    public const int MaxRequestBytes = 16 * 1024;
 
     /// <summary>Status of a large cluster: 10 000 services of some 200 bytes.</summary>
     public const int MaxAnswerBytes = 16 * 1024 * 1024;
@@ -91,8 +133,10 @@ internal static class ControlProtocol
         }
         if (request is null) error = "The request is null; send {\"version\":1,\"command\":\"status\"}.";
         else if (request.Version != Version) error = $"The request has version {request.Version}, and this flor speaks version {Version}; use the flor program of this node's version.";
-        else if (request.Command is not ("status" or "health" or "trace" or "discover" or "reload")) error = "The command is none of status, health, trace, discover, reload.";
+        else if (request.Command is not ("status" or "health" or "trace" or "discover" or "reload" or "announce" or "revocations" or "events"))
+            error = "The command is none of status, health, trace, discover, reload, announce, revocations, events.";
         else if (request.Command == "trace" && string.IsNullOrEmpty(request.Target)) error = "trace needs a target; send \"target\":\"hello.rete\".";
+        else if (request.Command == "announce" && request.Document is not { Length: > 0 }) error = "announce needs a document; send what florctl revoke --out wrote, in base64.";
         if (error is not null) request = null;
         return error is null;
     }

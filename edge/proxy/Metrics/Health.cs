@@ -16,6 +16,11 @@ internal static class Health
         {
             problems.Add($"The SVID of {identity.Name} has expired at {identity.NotAfter:u}; issue a new one (florctl identity issue), and look at the clock of this machine.");
         }
+        foreach (var identity in status.Identities)
+        {
+            if (identity.Revoked is { } revoked) problems.Add($"{revoked} Issue {identity.Name} again (florctl identity issue).");
+        }
+        if (status.RevocationProblem is { } unsaved) problems.Add($"Revocations are in force, but cannot be saved: {unsaved} Free the disk, or correct the owner of the state folder.");
         // A node that is dialled by all its neighbours knows of them by what they publish.
         if (status.Links.All(static link => link.State != "up") && (status.Links.Count > 0 || status.Services.Any(static service => service.OutOfReach is { Count: > 0 })))
         {

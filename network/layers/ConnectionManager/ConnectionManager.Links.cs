@@ -14,6 +14,7 @@ public sealed partial class ConnectionManager
             throw new PortalException(PortalError.Refused, $"{neighbour} is no other vertex; only vertices form links.");
         }
         Check(bounds.MayLink(self.Id, neighbour));
+        if (RevocationOf(connection) is { } revoked) throw new PortalException(PortalError.Refused, revoked);
         if (connection.Datagrams is not { } flow) throw new PortalException(PortalError.Refused, "A link needs a connection that carries datagrams.");
         if (flow.Loop != loop) throw new PortalException(PortalError.Refused, $"The underlay {underlays[underlay].Name} runs on another loop than the vertex.");
         if (links.Count + accepting.Count >= options.MaxAdjacencies)

@@ -23,6 +23,7 @@ public sealed partial class ConnectionManager : IAsyncDisposable
     private readonly IReadOnlyList<Underlay> underlays;
     private readonly IBounds bounds;
     private readonly ConnectionManagerOptions options;
+    private readonly RevocationList revocations;
     private readonly List<LinkRecord> links = [];
     private readonly List<Dialer> dialers = [];
     private readonly Random random;
@@ -37,6 +38,7 @@ public sealed partial class ConnectionManager : IAsyncDisposable
     /// <param name="bounds">Asked before each link, and again whenever they change.</param>
     /// <param name="options">Settings.</param>
     /// <param name="random">For jitter; seeded in tests.</param>
+    /// <param name="revocations">Asked before each link, and again when <see cref="OnRevocationsChanged"/> is called; null: nothing is revoked.</param>
     /// <exception cref="ArgumentException">The identity is no vertex, a neighbour to dial is none or is this vertex, or a setting is out of range.</exception>
     public ConnectionManager(
         EventLoop loop,
@@ -44,8 +46,10 @@ public sealed partial class ConnectionManager : IAsyncDisposable
         IReadOnlyList<Underlay> underlays,
         IBounds bounds,
         ConnectionManagerOptions? options = null,
-        Random? random = null)
+        Random? random = null,
+        RevocationList? revocations = null)
     {
+        this.revocations = revocations ?? new RevocationList();
         this.loop = loop;
         this.self = self;
         this.underlays = underlays;
@@ -145,6 +149,7 @@ public sealed partial class ConnectionManager : IAsyncDisposable
     internal async ValueTask<PortalConnection> DialAsync(int underlay, SpiffeId neighbour, CancellationToken cancellationToken)
     {
         Check(bounds.MayLink(self.Id, neighbour));
+        if (revocations.Refusal(self.Current) is { } revoked) throw new PortalException(PortalError.Refused, revoked);
         var connect = new ConnectOptions(ConnectionMode.Datagram, Timeout: options.DialTimeout);
         return await underlays[underlay].Portal.ConnectAsync(self, neighbour, connect, cancellationToken);
     }
@@ -188,15 +193,25 @@ public sealed partial class ConnectionManager : IAsyncDisposable
 
     private Dialer? FindDialer(int underlay, SpiffeId neighbour) => dialers.Find(d => d.Underlay == underlay && d.Neighbour == neighbour);
 
-    private void OnBoundsChanged() => loop.Post(() =>
+    /// <summary>Ends the links with vertices that are revoked now. Inside a turn.</summary>
+    public void OnRevocationsChanged() => EndLinks(link => RevocationOf(link.Connection));
+
+    private void OnBoundsChanged() => loop.Post(() => EndLinks(link => bounds.MayLink(self.Id, link.Adjacency.Neighbour).Refusal));
+
+    private void EndLinks(Func<LinkRecord, string?> refusalOf)
     {
         if (stopping.IsCancellationRequested) return;
         foreach (var link in links.ToArray())
         {
-            if (bounds.MayLink(self.Id, link.Adjacency.Neighbour).Refusal is not { } refusal) continue;
+            if (refusalOf(link) is not { } refusal) continue;
             link.Connection.Abort(new PortalException(PortalError.Refused, refusal));
             Remove(link, refusal);
         }
         foreach (var dialer in dialers) dialer.Consider();
-    });
+    }
+
+    // The neighbour of a link over another layer is proved as that layer knows it, and revoked as this one does.
+    private string? RevocationOf(PortalConnection connection) => connection.RemoteProof is { } proof
+        ? revocations.Refusal(proof) ?? revocations.Refusal(proof with { Id = connection.Remote })
+        : revocations.Find(connection.Remote)?.Describe(connection.Remote.ToString());
 }

@@ -55,6 +55,9 @@ public enum DirectoryRefusal
 
     /// <summary>Its certificate chain, or the record of its vertex, did not come in time.</summary>
     Unproved,
+
+    /// <summary>The signer's SVID, or the authority of the node that issued it, is revoked.</summary>
+    Revoked,
 }
 
 /// <summary>What became of a record that was offered.</summary>
@@ -76,7 +79,8 @@ internal enum AdmissionResult
 }
 
 /// <summary>Decides about records: cheap checks first, the signature last.</summary>
-internal sealed class Admission(DirectoryOptions options, RecordStore store, IBounds bounds, SpiffeId self)
+internal sealed class Admission(
+    DirectoryOptions options, RecordStore store, IBounds bounds, SpiffeId self, RevocationList revocations, RevocationRecords revocationRecords)
 {
     /// <summary>Checks a record that is newer than the one held; <paramref name="admitted"/> is set when it is accepted.</summary>
     public AdmissionResult Check(
@@ -90,7 +94,9 @@ internal sealed class Admission(DirectoryOptions options, RecordStore store, IBo
         refusal = DirectoryRefusal.ForeignCluster;
         detail = signer.ToString();
         if (signer.Cluster != self.Cluster) return AdmissionResult.Refused;
-        if (!TryReadContent(view, signer, out var vertex, out var body, out refusal)) return AdmissionResult.Refused;
+        if (!TryReadContent(view, signer, out var vertex, out var body, out var revocation, out refusal)) return AdmissionResult.Refused;
+        refusal = DirectoryRefusal.Expired;
+        if (revocation?.NeededUntil < wallClock) return AdmissionResult.Refused;
         if (view.Kind == RecordKind.Service)
         {
             var life = CheckLife(view, signer, vertex!, ref refusal, ref detail);
@@ -111,6 +117,12 @@ internal sealed class Admission(DirectoryOptions options, RecordStore store, IBo
             (refusal, detail) = (DirectoryRefusal.Bounds, issued.Refusal);
             return AdmissionResult.Refused;
         }
+        // An operator may revoke itself, and nothing else afterwards.
+        if (revocation?.Subject != signer && revocations.Refusal(chain.Proof) is { } revoked)
+        {
+            (refusal, detail) = (DirectoryRefusal.Revoked, revoked);
+            return AdmissionResult.Refused;
+        }
         refusal = DirectoryRefusal.Signature;
         Span<byte> hash = stackalloc byte[SHA256.HashSizeInBytes];
         view.HashToSign(options.Layer, hash);
@@ -128,6 +140,7 @@ internal sealed class Admission(DirectoryOptions options, RecordStore store, IBo
             Chain = chain,
             Deadline = (view.Flags & RecordFlags.Lasting) != 0 ? Instant.Never : deadline,
             Body = body,
+            Revocation = revocation,
         };
         return AdmissionResult.Accepted;
     }
@@ -140,9 +153,9 @@ internal sealed class Admission(DirectoryOptions options, RecordStore store, IBo
         SpiffeId.TryParse(Encoding.Latin1.GetString(text), out id!, out _);
 
     private static bool TryReadContent(
-        in RecordView view, SpiffeId signer, out SpiffeId? vertex, out VertexBody? body, out DirectoryRefusal refusal)
+        in RecordView view, SpiffeId signer, out SpiffeId? vertex, out VertexBody? body, out Revocation? revocation, out DirectoryRefusal refusal)
     {
-        (vertex, body) = (null, null);
+        (vertex, body, revocation) = (null, null, null);
         refusal = DirectoryRefusal.WrongKind;
         var lasting = (view.Flags & RecordFlags.Lasting) != 0;
         switch (view.Kind)
@@ -158,6 +171,10 @@ internal sealed class Admission(DirectoryOptions options, RecordStore store, IBo
                 if (!TryReadId(view.Subject, out var publisher) || publisher.Kind != IdentityKind.Vertex || publisher.Cluster != signer.Cluster) return false;
                 vertex = publisher;
                 return VertexBody.AreSkippable(view.Body);
+            case RecordKind.Revocation:
+                if (signer.Kind != IdentityKind.Operator) return false;
+                refusal = DirectoryRefusal.Malformed;
+                return RevocationBody.TryRead(view, signer, out revocation);
             default:
                 if (signer.Kind is not (IdentityKind.Vertex or IdentityKind.Operator) || (lasting && signer.Kind != IdentityKind.Operator)) return false;
                 refusal = DirectoryRefusal.CriticalKind;
@@ -180,10 +197,15 @@ internal sealed class Admission(DirectoryOptions options, RecordStore store, IBo
         return life > view.Incarnation ? AdmissionResult.Refused : AdmissionResult.Accepted;
     }
 
+    /// <summary>True if what is held is by a signer that is revoked since.</summary>
+    public bool IsRevoked(DirectoryRecord record) => record.Revocation?.Subject != record.Signer && revocations.Refusal(record.Chain.Proof) is not null;
+
     private bool HasRoom(in RecordView view, Origin? origin)
     {
         var held = store.Find(view.Key());
         var more = view.Bytes.Length - (held?.Bytes.Length ?? 0);
+        // Whoever fills the directory must not keep itself from being revoked.
+        if (view.Kind == RecordKind.Revocation) return revocationRecords.HasRoom(view.Key(), options.MaxRevocations);
         if (more > 0 && store.Bytes + more > options.MaxBytes) return false;
         if (origin is not null && origin.Bytes + more > options.MaxBytesPerOrigin) return false;
         if (held is not null) return true;

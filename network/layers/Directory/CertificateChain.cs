@@ -19,12 +19,15 @@ internal sealed class CertificateChain(CertificateHash hash, byte[] encoded, Pee
     /// <summary>As it is hashed and sent.</summary>
     public byte[] Encoded { get; } = encoded;
 
+    /// <summary>When it was verified, whatever has been revoked since.</summary>
+    public PeerVerification Proof { get; } = proof;
+
     public SpiffeId Id { get; } = proof.Id!;
 
     public DateTimeOffset NotAfter { get; } = proof.NotAfter;
 
     /// <summary>May the node that issued it, if one did, issue it by the bounds of now?</summary>
-    public Verdict StillAllowed(IBounds bounds) => proof.StillAllowed(bounds);
+    public Verdict StillAllowed(IBounds bounds) => Proof.StillAllowed(bounds);
 
     /// <summary>Records in the store that name this chain.</summary>
     public int References { get; set; }
@@ -46,7 +49,7 @@ internal sealed class CertificateChain(CertificateHash hash, byte[] encoded, Pee
     {
         var encoded = Encode(svid);
         var point = PublicPoint(svid.Leaf.RawData) ?? throw new CryptographicException($"The key of {svid.Id} is not ECDSA P-256.");
-        return new CertificateChain(CertificateHash.Of(encoded), encoded, new PeerVerification(svid.Id, svid.NotAfter, null), point);
+        return new CertificateChain(CertificateHash.Of(encoded), encoded, PeerVerification.Of(svid), point);
     }
 
     /// <summary>Verifies an encoded chain; null with a reason if it proves no identity or its key is not ECDSA P-256.</summary>
@@ -57,7 +60,8 @@ internal sealed class CertificateChain(CertificateHash hash, byte[] encoded, Pee
             refusal = "The chain is malformed.";
             return null;
         }
-        var proof = verifier.Verify(derChain, now);
+        // Whoever uses the chain asks for revocations at each use.
+        var proof = verifier.VerifyWithoutRevocations(derChain, now);
         refusal = proof.Refusal;
         if (proof.Id is null) return null;
         var point = PublicPoint(derChain[0]);

@@ -28,6 +28,8 @@ public sealed partial class Directory : ITurnEnd, IDisposable
     private readonly Admission admission;
     private readonly Intake intake;
     private readonly OwnRecords own;
+    private readonly RevocationList revocations;
+    private readonly RevocationRecords revocationRecords;
     private readonly List<DirectoryPeer> peers = [];
     private readonly HashSet<SpiffeId> changedVertices = [];
     private readonly LoopTimer sweep, save, topologyTimer;
@@ -37,7 +39,8 @@ public sealed partial class Directory : ITurnEnd, IDisposable
 
     /// <exception cref="ArgumentException">An option is out of range, or the identity is not of kind <c>vertex</c>.</exception>
     public Directory(
-        DirectoryOptions options, EventLoop loop, HeldIdentity vertex, IPeerVerifier verifier, IBounds bounds, IDirectoryCache? cache, ILogger logger)
+        DirectoryOptions options, EventLoop loop, HeldIdentity vertex, IPeerVerifier verifier, IBounds bounds, IDirectoryCache? cache, ILogger logger,
+        LayerSecurity? security = null)
     {
         options.Validate();
         if (vertex.Id.Kind != IdentityKind.Vertex) throw new ArgumentException($"{vertex.Id} is not a vertex; a directory belongs to one.", nameof(vertex));
@@ -49,10 +52,13 @@ public sealed partial class Directory : ITurnEnd, IDisposable
         // Vertices that start together with one seed must not refresh together.
         random = new Random(options.Seed ^ (int)RecordView.KeyOf(RecordKind.Vertex, System.Text.Encoding.ASCII.GetBytes(Vertex.ToString()), default));
         services = new ServiceView(store);
-        counters = new DirectoryCounters(loop, logger, () => store.Count, () => store.Bytes);
-        admission = new Admission(options, store, bounds, Vertex);
+        security ??= new LayerSecurity(new RevocationList());
+        revocations = security.Revocations;
+        counters = new DirectoryCounters(loop, logger, security.Events, () => store.Count, () => store.Bytes);
+        revocationRecords = new RevocationRecords(loop, security, logger);
+        admission = new Admission(options, store, bounds, Vertex, revocations, revocationRecords);
         intake = new Intake(options, loop, store, admission, verifier, counters) { Accepted = OnAccepted };
-        own = new OwnRecords(options, loop, vertex, bounds, cache, logger, random) { Issued = OnIssued };
+        own = new OwnRecords(options, loop, vertex, bounds, revocations, cache, logger, random) { Issued = OnIssued };
         reachable = [Vertex];
         topologyBuilt = loop.Now - options.TopologyInterval;
         purged = loop.Now;
@@ -60,10 +66,12 @@ public sealed partial class Directory : ITurnEnd, IDisposable
         save = loop.CreateTimer(Save);
         topologyTimer = loop.CreateTimer(() => loop.AtEndOfTurn(this));
         own.Start();
+        foreach (var kept in security.File?.Loaded ?? []) OfferKept(kept);
         LoadCache();
         sweep.Set(loop.Now + IdleSweep);
         if (cache is not null) save.Set(loop.Now + options.SaveInterval);
         bounds.Changed += OnBoundsChanged;
+        revocations.Changed += OnRevocationsChanged;
     }
 
     /// <summary>Raised at most once per turn, after <see cref="Topology"/> has changed.</summary>
@@ -71,6 +79,9 @@ public sealed partial class Directory : ITurnEnd, IDisposable
 
     /// <summary>Raised for every instance that comes or goes, after <see cref="Services"/> has changed; the own ones included.</summary>
     public event Action<ServiceChange>? ServiceChanged;
+
+    /// <summary>Raised in a turn after revocations have come into force and records by revoked signers are dropped.</summary>
+    public event Action? RevocationsChanged;
 
     public SpiffeId Vertex { get; }
 
@@ -145,7 +156,7 @@ public sealed partial class Directory : ITurnEnd, IDisposable
             p.Neighbour, p.IsInStep, p.PendingRecords, p.SentMessages, p.SentBytes, p.ReceivedMessages, p.ReceivedBytes, p.RepeatedRecords, p.Refused));
         return new DirectoryStatus(
             Vertex, Segment, own.Incarnation, store.Vertices, reachable.Count, services.Count, store.Count, store.Chains, store.Bytes,
-            intake.InProgress, counters.Accepted, counters.OwnIssued, counters.ChainsVerified, refused, [.. neighbours]);
+            intake.InProgress, counters.Accepted, counters.OwnIssued, counters.ChainsVerified, refused, [.. neighbours], revocationRecords.SaveProblem, counters.DroppedRevoked);
     }
 
     /// <summary>One number for everything that is held: equal at two vertices, equal records.</summary>
@@ -162,6 +173,7 @@ public sealed partial class Directory : ITurnEnd, IDisposable
         if (isDisposed) return;
         isDisposed = true;
         bounds.Changed -= OnBoundsChanged;
+        revocations.Changed -= OnRevocationsChanged;
         foreach (var peer in peers) peer.Remove();
         peers.Clear();
         own.Dispose();
@@ -236,6 +248,7 @@ public sealed partial class Directory : ITurnEnd, IDisposable
         }
         if (record.Kind == RecordKind.Vertex) TakeVertex(record, old);
         else if (record.Vertex is not null) changedVertices.Add(record.Vertex);
+        if (record.Revocation is { } content) revocationRecords.Add(SignedRevocation.Of(record.Chain.Encoded, record.Bytes, content));
         isUnsaved = true;
         loop.AtEndOfTurn(this);
     }
@@ -322,6 +335,8 @@ public sealed partial class Directory : ITurnEnd, IDisposable
             if (record.Vertex != Vertex && store.Find(record.Key) == record) Drop(record);
             else if (record.IsWithdrawn && record.Deadline <= loop.Now) Drop(record);
         }
+        foreach (var record in store.Records.Where(r => r.Revocation?.NeededUntil < now).ToArray()) Drop(record);
+        revocationRecords.Prune(now);
         foreach (var chain in store.AllChains.Where(c => c.References == 0 && loop.Now - c.UnreferencedSince > options.UnreferencedCertificateAge).ToArray())
         {
             store.RemoveChain(chain);
@@ -337,6 +352,22 @@ public sealed partial class Directory : ITurnEnd, IDisposable
         own.AnnounceWhatIsMissing(store);
         isTopologyStale = true;
         loop.AtEndOfTurn(this);
+    });
+
+    // By whoever it was changed: another vertex of this process may share the list.
+    private void OnRevocationsChanged() => loop.Post(() =>
+    {
+        if (isDisposed) return;
+        intake.ForgetRefusals();
+        foreach (var record in store.Records.Where(admission.IsRevoked).ToArray())
+        {
+            // The own record is what this vertex thinks of itself; the others drop it.
+            if (store.Find(record.Key) != record || (record.Kind == RecordKind.Vertex && record.Vertex == Vertex)) continue;
+            counters.DroppedRevoked++;
+            Drop(record);
+        }
+        own.AnnounceWhatIsMissing(store);
+        RevocationsChanged?.Invoke();
     });
 
     private void Save()

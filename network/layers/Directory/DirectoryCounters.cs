@@ -1,4 +1,5 @@
 using System.Diagnostics.Metrics;
+using Florete.Identities;
 using Florete.Runtime;
 using Microsoft.Extensions.Logging;
 
@@ -11,15 +12,17 @@ internal sealed partial class DirectoryCounters : IDisposable
 
     private readonly EventLoop loop;
     private readonly ILogger logger;
+    private readonly SecurityEvents? events;
     private readonly Meter meter = new("Florete.Layers.Directory");
     private readonly Counter<long> refusedCounter;
     private readonly Counter<long> acceptedCounter;
     private readonly long[] refusals = new long[Enum.GetValues<DirectoryRefusal>().Length];
     private readonly (Instant Logged, long Suppressed)[] logged;
 
-    public DirectoryCounters(EventLoop loop, ILogger logger, Func<int> records, Func<long> bytes)
+    public DirectoryCounters(EventLoop loop, ILogger logger, SecurityEvents? events, Func<int> records, Func<long> bytes)
     {
         this.loop = loop;
+        this.events = events;
         this.logger = logger;
         logged = new (Instant, long)[refusals.Length];
         Array.Fill(logged, (loop.Now - LogInterval, 0));
@@ -37,6 +40,9 @@ internal sealed partial class DirectoryCounters : IDisposable
     public long ChainsVerified { get; set; }
 
     public long OwnIssued { get; set; }
+
+    /// <summary>Records that were held and dropped because their signer was revoked.</summary>
+    public long DroppedRevoked { get; set; }
 
     public long Refused(DirectoryRefusal reason) => refusals[(int)reason];
 
@@ -65,6 +71,7 @@ internal sealed partial class DirectoryCounters : IDisposable
             return;
         }
         logged[(int)reason] = (loop.Now, 0);
+        events?.Add(SecurityEventKind.RefusedRecord, "", peer?.Neighbour.Path ?? "", $"{reason}: {detail ?? "a record of the directory"}");
         LogRefused(logger, reason, peer?.Neighbour.ToString() ?? "the cache", detail ?? "", suppressed);
     }
 

@@ -49,6 +49,9 @@ public sealed record DirectoryOptions
     /// <summary>Records of kinds that this version does not know, per signer.</summary>
     public int MaxUnknownPerSigner { get; init; } = 16;
 
+    /// <summary>Revocations held; those in force are never displaced.</summary>
+    public int MaxRevocations { get; init; } = 4096;
+
     /// <summary>Seed of jitter; the same seed gives the same run.</summary>
     public int Seed { get; init; } = 1;
 
@@ -70,6 +73,7 @@ public sealed record DirectoryOptions
         Require(MaxBytes > 0, nameof(MaxBytes), "1 or more");
         Require(MaxServicesPerVertex > 0, nameof(MaxServicesPerVertex), "1 or more");
         Require(MaxBytesPerOrigin >= DirectoryLimits.MaxRecordBytes, nameof(MaxBytesPerOrigin), "4096 or more");
+        Require(MaxRevocations is > 0 and <= 4096, nameof(MaxRevocations), "1 to 4096");
         Require(MaxUnknownPerSigner >= 0, nameof(MaxUnknownPerSigner), "0 or more");
     }
 

@@ -29,6 +29,9 @@ internal sealed class DirectoryRecord
     /// <summary>Content of a vertex record.</summary>
     public VertexBody? Body { get; init; }
 
+    /// <summary>Content of a revocation.</summary>
+    public Revocation? Revocation { get; init; }
+
     public bool IsWithdrawn => (Flags & RecordFlags.Withdrawn) != 0;
 
     /// <summary>Place in its bucket of the store.</summary>

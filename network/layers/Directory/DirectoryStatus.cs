@@ -21,10 +21,12 @@ public sealed record ServiceInstance(SpiffeId Service, SpiffeId Vertex);
 /// <param name="ChainsVerified">Certificate chains verified since the start.</param>
 /// <param name="Refused">What was not taken since the start, by reason; reasons without a case are left out.</param>
 /// <param name="Peers">The neighbours.</param>
+/// <param name="RevocationProblem">Why revocations could not be saved; null: they are.</param>
+/// <param name="DroppedRevoked">Records dropped since the start because their signer was revoked.</param>
 public sealed record DirectoryStatus(
     SpiffeId Vertex, Label Segment, ulong Incarnation, int Vertices, int ReachableVertices, int Services, int Records, int Chains, long Bytes,
     int Undecided, long Accepted, long OwnIssued, long ChainsVerified, IReadOnlyDictionary<DirectoryRefusal, long> Refused,
-    IReadOnlyList<DirectoryPeerStatus> Peers);
+    IReadOnlyList<DirectoryPeerStatus> Peers, string? RevocationProblem, long DroppedRevoked);
 
 /// <param name="Neighbour">The other end.</param>
 /// <param name="IsInStep">The digests were equal when last compared.</param>

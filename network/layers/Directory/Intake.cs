@@ -67,6 +67,8 @@ internal sealed class Intake
 
     public WantedChains Wanted { get; }
 
+    public IPeerVerifier Verifier => verifier;
+
     /// <summary>Records queued or waiting.</summary>
     public int InProgress => inProgress.Count;
 
@@ -223,7 +225,7 @@ internal sealed class Intake
         }
         counters.ChainsVerified++;
         var chain = CertificateChain.Verify(arrival.Bytes, verifier, loop.WallClock.GetUtcNow(), out var refusal);
-        if (chain is null || store.Bytes + arrival.Bytes.Length > options.MaxBytes)
+        if (chain is null || (store.Bytes + arrival.Bytes.Length > options.MaxBytes && chain.Id.Kind != IdentityKind.Operator))
         {
             arrival.Peer?.Failed(loop.Now);
             var reason = chain is null ? DirectoryRefusal.Certificate : DirectoryRefusal.Quota;

@@ -17,8 +17,8 @@ internal sealed class Outbox(RecordStore store, int windowBytes)
     private readonly Dictionary<ulong, Item> items = [];
     private readonly Dictionary<ulong, Item> sentByHash = [];
     private readonly Queue<Item> ready = new();
-    // Services wait for the record of their vertex, so these go first.
-    private readonly Queue<Item> readyVertices = new();
+    // Services wait for the record of their vertex, so these go first; and with revocations every moment counts.
+    private readonly Queue<Item> readyFirst = new();
     private int bytesInFlight;
     private TimeSpan smoothed, variation;
 
@@ -29,7 +29,7 @@ internal sealed class Outbox(RecordStore store, int windowBytes)
     /// <summary>Smoothed round trip, zero until measured.</summary>
     public TimeSpan RoundTrip => smoothed;
 
-    public bool HasReady => (ready.Count > 0 || readyVertices.Count > 0) && bytesInFlight < windowBytes;
+    public bool HasReady => (ready.Count > 0 || readyFirst.Count > 0) && bytesInFlight < windowBytes;
 
     /// <summary>When the next unacknowledged record is due again.</summary>
     public Instant NextRetry
@@ -97,7 +97,7 @@ internal sealed class Outbox(RecordStore store, int windowBytes)
     /// <summary>Writes what is ready, as far as the window allows.</summary>
     public void Write(MessageWriter writer, Instant now)
     {
-        while (HasReady && (readyVertices.TryDequeue(out var item) || ready.TryDequeue(out item)))
+        while (HasReady && (readyFirst.TryDequeue(out var item) || ready.TryDequeue(out item)))
         {
             if (!item.IsReady) continue;
             item.IsReady = false;
@@ -126,7 +126,7 @@ internal sealed class Outbox(RecordStore store, int windowBytes)
     private void Ready(Item item)
     {
         item.IsReady = true;
-        (store.Find(item.Key)?.Kind == RecordKind.Vertex ? readyVertices : ready).Enqueue(item);
+        (store.Find(item.Key)?.Kind is RecordKind.Vertex or RecordKind.Revocation ? readyFirst : ready).Enqueue(item);
     }
 
     private void Recall(Item item)

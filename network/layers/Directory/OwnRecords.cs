@@ -21,6 +21,7 @@ internal sealed partial class OwnRecords : IDisposable
     private readonly EventLoop loop;
     private readonly HeldIdentity vertex;
     private readonly IBounds bounds;
+    private readonly RevocationList revocations;
     private readonly IDirectoryCache? cache;
     private readonly ILogger logger;
     private readonly Random random;
@@ -31,12 +32,15 @@ internal sealed partial class OwnRecords : IDisposable
     private Instant vertexIssued, vertexRefresh = Instant.Never, jumped;
     private TimeSpan jumpInterval = FirstJump;
 
-    public OwnRecords(DirectoryOptions options, EventLoop loop, HeldIdentity vertex, IBounds bounds, IDirectoryCache? cache, ILogger logger, Random random)
+    public OwnRecords(
+        DirectoryOptions options, EventLoop loop, HeldIdentity vertex, IBounds bounds, RevocationList revocations, IDirectoryCache? cache, ILogger logger,
+        Random random)
     {
         this.options = options;
         this.loop = loop;
         this.vertex = vertex;
         this.bounds = bounds;
+        this.revocations = revocations;
         this.cache = cache;
         this.logger = logger;
         this.random = random;
@@ -85,7 +89,7 @@ internal sealed partial class OwnRecords : IDisposable
         held.ForgetAt = loop.Now + options.MaxAge;
     }
 
-    /// <summary>Announces again what is not held, because the bounds did not allow it before.</summary>
+    /// <summary>Announces again what is not held, because the bounds did not allow it before, or its SVID was revoked.</summary>
     public void AnnounceWhatIsMissing(RecordStore store)
     {
         var held = store.FindOrigin(vertex.Id)?.Services;
@@ -190,10 +194,10 @@ internal sealed partial class OwnRecords : IDisposable
 
     private void IssueService(Own held)
     {
-        var verdict = bounds.MayHost(vertex.Id, held.Identity.Id);
-        if (!verdict.IsAllowed)
+        var refusal = bounds.MayHost(vertex.Id, held.Identity.Id).Refusal ?? revocations.Refusal(held.Identity.Current);
+        if (refusal is not null)
         {
-            LogNotAllowed(logger, held.Identity.Id, verdict.Refusal!);
+            LogNotAllowed(logger, held.Identity.Id, refusal);
             held.RefreshAt = Instant.Never;
             return;
         }
@@ -265,7 +269,7 @@ internal sealed partial class OwnRecords : IDisposable
     [LoggerMessage(Level = LogLevel.Warning, Message = "Directory: the incarnation cannot be saved; free the disk or correct the folder's owner. The directory goes on.")]
     private static partial void LogCannotSave(ILogger logger, Exception exception);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "Directory: {Service} is not announced, the bounds do not allow it: {Refusal}")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "Directory: {Service} is not announced: {Refusal}")]
     private static partial void LogNotAllowed(ILogger logger, SpiffeId service, string refusal);
 
     [LoggerMessage(Level = LogLevel.Error, Message = "Directory: cannot sign as {Identity}; its SVID needs an ECDSA P-256 key.")]

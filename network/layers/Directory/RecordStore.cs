@@ -18,11 +18,13 @@ internal sealed class Origin(SpiffeId id)
 
     public int UnknownKinds { get; set; }
 
+    public int Revocations { get; set; }
+
     public int Bytes { get; set; }
 
     public Allowance Changes = new(Burst, PerSecond);
 
-    public bool IsEmpty => VertexRecord is null && Services.Count == 0 && UnknownKinds == 0;
+    public bool IsEmpty => VertexRecord is null && Services.Count == 0 && UnknownKinds == 0 && Revocations == 0;
 }
 
 /// <summary>
@@ -131,9 +133,13 @@ internal sealed class RecordStore
 
     private void Attach(Origin origin, DirectoryRecord record)
     {
-        origin.Bytes += record.Bytes.Length;
+        // What an operator may still say besides does not depend on how many it has revoked.
+        if (record.Kind != RecordKind.Revocation) origin.Bytes += record.Bytes.Length;
         switch (record.Kind)
         {
+            case RecordKind.Revocation:
+                origin.Revocations++;
+                break;
             case RecordKind.Vertex:
                 origin.VertexRecord = record;
                 Vertices++;
@@ -149,9 +155,12 @@ internal sealed class RecordStore
 
     private void Detach(Origin origin, DirectoryRecord record)
     {
-        origin.Bytes -= record.Bytes.Length;
+        if (record.Kind != RecordKind.Revocation) origin.Bytes -= record.Bytes.Length;
         switch (record.Kind)
         {
+            case RecordKind.Revocation:
+                origin.Revocations--;
+                break;
             case RecordKind.Vertex:
                 origin.VertexRecord = null;
                 Vertices--;

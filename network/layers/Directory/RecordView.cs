@@ -9,6 +9,7 @@ internal enum RecordKind : byte
 {
     Vertex = 1,
     Service = 2,
+    Revocation = 3,
 }
 
 [Flags]

@@ -71,6 +71,8 @@ internal sealed class StreamConnection : PortalConnection, IDuplexPipe, IPromptS
 
     public override SpiffeId Remote => transport.Remote;
 
+    public override PeerVerification? RemoteProof => transport.Proof;
+
     public override SpiffeId RemoteVertex => transport.RemoteVertex;
 
     public override IDuplexPipe Stream => this;

@@ -83,9 +83,17 @@ internal sealed partial class TransportConnection : IQuicHandler
         WriteAtEndOfTurn();
     }
 
-    /// <summary>May this connection be, by the bounds of now?</summary>
+    /// <summary>What proved the other side; null while nothing has.</summary>
+    public PeerVerification? Proof => proof?.Id is null ? null : proof;
+
+    /// <summary>Which of the SVIDs of this connection, or the vertex at the other end, is revoked, in a sentence; null: none is.</summary>
+    public string? Revoked() =>
+        (proof is null ? null : Endpoint.Revocations.Refusal(proof)) ?? Endpoint.Revocations.Refusal(svid) ?? Endpoint.RevokedVertex(RemoteVertex);
+
+    /// <summary>May this connection be, by the bounds and revocations of now?</summary>
     public Verdict Allowed()
     {
+        if (Revoked() is { } revoked) return Verdict.Refused(revoked);
         var hosts = Endpoint.Bounds.MayHost(RemoteVertex, Remote);
         if (!hosts.IsAllowed) return hosts;
         if (proof?.StillAllowed(Endpoint.Bounds) is { IsAllowed: false } issued) return issued;
@@ -95,6 +103,8 @@ internal sealed partial class TransportConnection : IQuicHandler
     private QuicCredentials? SelectTarget(string sni)
     {
         if (!MeshName.TryParse(sni, null, out var target, out _) || Endpoint.FindPublished(target) is not { } publication) return null;
+        // What it could prove is worth nothing; the caller finds it nowhere else either.
+        if (Endpoint.Revocations.Refusal(publication.Identity.Current) is not null) return null;
         Local = target;
         held = publication.Identity;
         svid = held.Current;

@@ -9,6 +9,9 @@ public sealed class TransportCounters
     /// <summary>Peers whose proof of identity was refused.</summary>
     public long Unproved { get; set; }
 
+    /// <summary>Connections ended because an identity or the vertex at the other end was revoked.</summary>
+    public long ClosedRevoked { get; set; }
+
     /// <summary>Packets that belong to no connection.</summary>
     public long Strays { get; set; }
 

@@ -26,6 +26,11 @@ internal sealed partial class TransportEndpoint
             Counters.Refused++;
             throw new PortalException(PortalError.Refused, refused.Refusal!);
         }
+        if (Revocations.Refusal(caller.Current) is { } revoked)
+        {
+            Counters.Refused++;
+            throw new PortalException(PortalError.Refused, revoked);
+        }
         var candidates = instances.Order(target, Candidates(target, options.Instance), Loop.Now);
         if (candidates.Length == 0)
         {
@@ -119,6 +124,7 @@ internal sealed partial class TransportEndpoint
         var at = directory.AnnouncedAt(target).Where(v => instance is null || v == instance).Order().ToArray();
         if (at.Length == 0)
         {
+            if (Revocations.Find(target) is { } revoked) return new PortalException(PortalError.Refused, $"{revoked.Describe(target.ToString())}, and nothing publishes it under a newer SVID.");
             var where = instance is null ? "" : $" at {instance}";
             return new PortalException(PortalError.NotFound, $"Nothing publishes {target}{where}; see 'flor discover' for what is published.");
         }

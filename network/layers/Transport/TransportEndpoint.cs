@@ -28,11 +28,13 @@ internal sealed partial class TransportEndpoint : ILocalReceiver, IDisposable
 
     public TransportEndpoint(
         TransportOptions options, EventLoop loop, PacketPool pool, ForwardingEngine forwarding, IServiceDirectory directory,
-        IPeerVerifier verifier, IBounds bounds, ILogger logger)
+        IPeerVerifier verifier, IBounds bounds, ILogger logger, LayerSecurity? security = null)
     {
         options.Validate();
         (Options, Loop, Pool, Forwarding, this.directory, Verifier, Bounds) = (options, loop, pool, forwarding, directory, verifier, bounds);
-        Log = new TransportLog(logger);
+        security ??= new LayerSecurity(new RevocationList());
+        Revocations = security.Revocations;
+        Log = new TransportLog(logger, security.Events);
         instances = new InstanceChoice(forwarding.Self);
         absenceTimer = loop.CreateTimer(LeaveAbsent);
         QuicOptions = new QuicOptions
@@ -70,6 +72,9 @@ internal sealed partial class TransportEndpoint : ILocalReceiver, IDisposable
     public IPeerVerifier Verifier { get; }
 
     public IBounds Bounds { get; }
+
+    /// <summary>What is revoked; <see cref="OnRevocationsChanged"/> is called when that changes.</summary>
+    public RevocationList Revocations { get; }
 
     public TransportLog Log { get; }
 
@@ -169,6 +174,7 @@ internal sealed partial class TransportEndpoint : ILocalReceiver, IDisposable
             ["failed"] = Counters.Failed,
             ["refused"] = Counters.Refused,
             ["unproved"] = Counters.Unproved,
+            ["closedRevoked"] = Counters.ClosedRevoked,
             ["strays"] = Counters.Strays,
             ["overLimit"] = Counters.OverLimit,
             ["malformed"] = Counters.Malformed,
@@ -232,6 +238,22 @@ internal sealed partial class TransportEndpoint : ILocalReceiver, IDisposable
         connections.Add(connection);
         connection.Incarnation = directory.IncarnationOf(connection.RemoteVertex);
     }
+
+    /// <summary>Ends what is revoked now; inside a turn, after the directory has dropped what vertices said that are revoked.</summary>
+    public void OnRevocationsChanged()
+    {
+        foreach (var connection in connections.Where(static c => c.IsConfirmed).ToArray())
+        {
+            if (connection.Revoked() is not { } revoked) continue;
+            Counters.ClosedRevoked++;
+            Log.Revoked(connection.Local, connection.Remote, connection.RemoteVertex, revoked);
+            connection.Close(PortalError.Refused, revoked);
+        }
+    }
+
+    /// <summary>Why a vertex has nothing to say any more: it is revoked, and no record of it under a newer SVID is here. Null: it has.</summary>
+    public string? RevokedVertex(SpiffeId vertex) =>
+        Revocations.Find(vertex) is { } revocation && vertex != Forwarding.Self && directory.IncarnationOf(vertex) is null ? revocation.Describe(vertex.ToString()) : null;
 
     private void OnLinksLost()
     {

@@ -11,7 +11,8 @@ namespace Florete.EndToEnd.Tests.Harness;
 /// </summary>
 public static class DirectoryForge
 {
-    public const byte OfVertex = 1, OfService = 2;
+    public const byte OfVertex = 1, OfService = 2, OfRevocation = 3;
+    public const byte Lasting = 0x02;
     public const byte RecordSection = 1, CertificateRequestSection = 4, CertificateSection = 5, EntriesSection = 7;
     public const int HashBytes = 32;
 
@@ -22,11 +23,11 @@ public static class DirectoryForge
     public static byte[] Lonely { get; } = [0, 0, 0, 0];
 
     /// <summary>A record that says it is by <paramref name="signer"/>, names a chain, and is signed by whatever key is given.</summary>
-    public static byte[] Record(byte kind, Version version, byte[] chainHash, string signer, string subject, byte[] body, X509Svid key)
+    public static byte[] Record(byte kind, Version version, byte[] chainHash, string signer, string subject, byte[] body, X509Svid key, byte flags = 0)
     {
         byte[] unsigned =
         [
-            kind, 0, .. Number(version.Incarnation), .. Number(version.Sequence), .. chainHash,
+            kind, flags, .. Number(version.Incarnation), .. Number(version.Sequence), .. chainHash,
             (byte)signer.Length, .. Encoding.ASCII.GetBytes(signer), (byte)subject.Length, .. Encoding.ASCII.GetBytes(subject),
             (byte)(body.Length >> 8), (byte)body.Length, .. body,
         ];
@@ -43,8 +44,17 @@ public static class DirectoryForge
     }
 
     /// <summary>A true record of an SVID's own.</summary>
-    public static byte[] Record(byte kind, Version version, X509Svid svid, string subject, byte[] body) =>
-        Record(kind, version, HashOf(Chain(svid)), svid.Id.ToString(), subject, body, svid);
+    public static byte[] Record(byte kind, Version version, X509Svid svid, string subject, byte[] body, byte flags = 0) =>
+        Record(kind, version, HashOf(Chain(svid)), svid.Id.ToString(), subject, body, svid, flags);
+
+    /// <summary>"Refuse what begins before an hour from now", by whoever.</summary>
+    public static byte[] Revocation(X509Svid signer, string subject, int by)
+    {
+        var now = DateTimeOffset.UtcNow.AddHours(1);
+        return Record(
+            OfRevocation, new((ulong)now.ToUnixTimeMilliseconds(), (ulong)by), signer, subject,
+            [.. Number((ulong)now.AddDays(1).ToUnixTimeMilliseconds()), 1, 0], Lasting);
+    }
 
     public static byte[] Chain(X509Svid svid)
     {

@@ -31,6 +31,10 @@ public static class Status
             .ToDictionary(static counter => counter.Name[prefix.Length..], static counter => counter.Value.GetInt64());
     }
 
+    /// <summary>Paths of the identities that the node holds revoked.</summary>
+    public static IReadOnlyList<string> Revoked(JsonElement status) =>
+        [.. status.GetProperty("revocations").EnumerateArray().Select(static one => one.GetProperty("identity").GetString()!)];
+
     /// <summary>Links and connections that the node refused, whatever the reason.</summary>
     public static long Refusals(JsonElement status) => Counter(status, "refus");
 }

@@ -44,6 +44,9 @@ internal sealed class DirectoryNetwork : IDisposable
 
     public NodeAuthority IssueNode(string name) => authority.IssueNodeAuthority(name, TimeSpan.FromDays(30), Clock.WallClock.GetUtcNow());
 
+    /// <summary>The root's key: what any issuer could make.</summary>
+    public CertificateAuthority Authority => authority;
+
     public X509Svid Issue(SpiffeId id, TimeSpan? lifetime = null) => Hold(id, lifetime).Current;
 
     public DirectoryVertex Add(string name, TimeSpan? clockOffset = null)
@@ -117,6 +120,12 @@ internal sealed class DirectoryVertex(DirectoryNetwork network, HeldIdentity ide
 
     public MemoryDirectoryCache? Cache { get; set; } = new();
 
+    public MemoryRevocationFile Revoked { get; } = new();
+
+    public RevocationList Revocations { get; private set; } = new();
+
+    public SecurityEvents Events { get; } = new(TimeProvider.System);
+
     public Directory Directory { get; private set; } = null!;
 
     public bool IsRunning { get; private set; }
@@ -131,7 +140,9 @@ internal sealed class DirectoryVertex(DirectoryNetwork network, HeldIdentity ide
 
     public void Boot() => Turn(() =>
     {
-        Directory = new Directory(network.Options, Loop, Identity, network.Verifier, network.Bounds, Cache, NullLogger.Instance);
+        Revocations = new RevocationList();
+        Directory = new Directory(
+            network.Options, Loop, Identity, network.Verifier, network.Bounds, Cache, NullLogger.Instance, new LayerSecurity(Revocations, Revoked, Events));
         Directory.TopologyChanged += () => TopologyChanges++;
         Directory.ServiceChanged += ServiceChanges.Add;
         IsRunning = true;
@@ -200,6 +211,34 @@ internal sealed class DirectoryVertex(DirectoryNetwork network, HeldIdentity ide
     {
         public override DateTimeOffset GetUtcNow() => clock.GetUtcNow() + offset;
     }
+}
+
+/// <summary>A file in memory; writing ends when the test says so, or at once.</summary>
+internal sealed class MemoryRevocationFile : IRevocationFile
+{
+    private Action? pending;
+
+    public IReadOnlyList<SignedRevocation> Loaded { get; private set; } = [];
+
+    public bool IsSlow { get; set; }
+
+    public Exception? Fault { get; set; }
+
+    public int Saves { get; private set; }
+
+    public void Save(IReadOnlyList<SignedRevocation> all, Action<Exception?> saved)
+    {
+        Saves++;
+        pending = () =>
+        {
+            pending = null;
+            if (Fault is null) Loaded = all;
+            saved(Fault);
+        };
+        if (!IsSlow) pending();
+    }
+
+    public void Finish() => pending!();
 }
 
 internal sealed class DirectoryLink(DirectoryVertex a, DirectoryVertex b)

@@ -48,6 +48,14 @@ internal sealed class Mesh : IDisposable
     /// <summary>Issued by the root; or, where nodes issue, a vertex by its own node, and what else there is by node a.</summary>
     public HeldIdentity Hold(IdentityKind kind, string name, TimeSpan? life = null) => new(Issue(SpiffeId.Of("home", kind, name), life ?? TimeSpan.FromHours(24)));
 
+    /// <summary>As an operator would sign it now.</summary>
+    public Revocation Revocation(SpiffeId subject)
+    {
+        var now = Clock.WallClock.GetUtcNow();
+        return new Revocation(
+            subject, now + Identities.Revocation.Lead, RevocationReason.KeyCompromise, "", SpiffeId.Of("home", IdentityKind.Operator, "root"), now, now.AddDays(1));
+    }
+
     public void Renew(HeldIdentity identity, TimeSpan life) => identity.Renew(Issue(identity.Id, life));
 
     /// <summary>Runs virtual time until the task is done, and returns its result or throws its error.</summary>
@@ -91,18 +99,24 @@ internal sealed class Member
         Loop = new VirtualLoop(mesh.Clock);
         Loop.Faulted += Faults.Add;
         Socket = mesh.Network.Open(Loop, address);
-        var identity = mesh.Hold(IdentityKind.Vertex, name);
-        var verifier = new PeerVerifier(TrustBundle.Of(mesh.Authority.Root), mesh.Bounds);
+        var identity = Identity = mesh.Hold(IdentityKind.Vertex, name);
+        var verifier = new PeerVerifier(TrustBundle.Of(mesh.Authority.Root), mesh.Bounds, Revocations);
         var links = new UdpLinkPortal(
             Loop, Pool, Socket,
             new UdpLinkOptions { Neighbours = [.. neighbours.Select(n => new UdpNeighbour(Id(n.Name), [IPEndPoint.Parse(n.Address)]))] },
             new LinkTrust(mesh.Authority.ClusterIdentity, verifier, mesh.Bounds));
         Vertex = Run(async () => await LayerVertex.StartAsync(
             new LayerVertexOptions(), Loop, Pool, identity, [new Underlay("udp", links, [.. neighbours.Select(n => Id(n.Name))])],
-            verifier, mesh.Bounds, null, NullLoggerFactory.Instance));
+            verifier, mesh.Bounds, null, NullLoggerFactory.Instance, new LayerSecurity(Revocations, null, Events)));
     }
 
     public Mesh Mesh { get; }
+
+    public HeldIdentity Identity { get; }
+
+    public RevocationList Revocations { get; } = new();
+
+    public SecurityEvents Events { get; } = new(TimeProvider.System);
 
     public VirtualLoop Loop { get; }
 
@@ -124,6 +138,15 @@ internal sealed class Member
 
     public PortalConnection Connect(HeldIdentity caller, SpiffeId target, int seconds = 60) =>
         Run(async () => await Vertex.ConnectAsync(caller, target, ConnectOptions.Default), seconds);
+
+    /// <summary>Hands in a revocation at this vertex.</summary>
+    public Revocation Revoke(SpiffeId subject)
+    {
+        var revocation = Mesh.Revocation(subject);
+        var signer = Mesh.Authority.Issue(revocation.SignedBy, TimeSpan.FromDays(30), Mesh.Clock.WallClock.GetUtcNow());
+        Run(async () => await Vertex.AnnounceAsync(SignedRevocation.Sign("cluster", revocation, signer).Message));
+        return revocation;
+    }
 
     /// <summary>Waits until the service can be found from here.</summary>
     public void Discover(SpiffeId service)

@@ -1,5 +1,6 @@
 using System.Net;
 using Florete.Identities;
+using AnnouncedRevocation = Florete.Layers.AnnouncedRevocation;
 using Florete.Proxy.Configuration;
 using Florete.Runtime;
 using Microsoft.Extensions.Logging.Abstractions;
@@ -115,6 +116,9 @@ internal sealed class TestNode : IAsyncDisposable
         public Task<VertexReport> ReportAsync(CancellationToken cancellationToken) => Task.FromResult(new VertexReport([], [], [], new Dictionary<string, long>()));
 
         public Task<IReadOnlyList<TraceHop>> TraceAsync(SpiffeId target, CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<TraceHop>>([]);
+
+        public Task<AnnouncedRevocation> AnnounceAsync(ReadOnlyMemory<byte> message, CancellationToken cancellationToken) =>
+            throw new IdentityException("There is no directory here.");
 
         public Task ApplyAsync(UdpLinksConfiguration? links, CancellationToken cancellationToken) => Task.CompletedTask;
 

@@ -37,6 +37,8 @@ internal sealed class DatagramConnection : PortalConnection, ITransportStream
 
     public override SpiffeId Remote => transport.Remote;
 
+    public override PeerVerification? RemoteProof => transport.Proof;
+
     public override SpiffeId RemoteVertex => transport.RemoteVertex;
 
     public override DatagramFlow Datagrams => flow;
