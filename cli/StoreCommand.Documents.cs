@@ -122,13 +122,17 @@ internal static partial class StoreCommand
 
     private static Option<VersionId?> IfVersion() => new("--if-version")
     {
-        Description = "Only if this version is current (compare-and-swap).", HelpName = "ID",
-        CustomParser = CommonOptions.Parse<VersionId?>(static (string text, out VersionId? id, out string? error) =>
-        {
-            (id, error) = VersionId.TryParse(text, out var parsed) ? (parsed, null) : ((VersionId?)null, $"'{text}' is no id of a version; 'florctl store list -o json' shows them.");
-            return error is null;
-        }),
+        Description = "Only if this version is current (compare-and-swap).",
+        HelpName = "ID",
+        CustomParser = CommonOptions.Parse<VersionId?>(TryParseId),
     };
+
+    private static bool TryParseId(string text, out VersionId? id, out string? error)
+    {
+        var isId = VersionId.TryParse(text, out var parsed);
+        (id, error) = (isId ? parsed : null, isId ? null : $"'{text}' is no id of a version; 'florctl store list -o json' shows them.");
+        return isId;
+    }
 
     private static async Task<byte[]> ReadBodyAsync(string file, CancellationToken cancellationToken)
     {

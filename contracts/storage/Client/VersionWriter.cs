@@ -15,9 +15,8 @@ internal readonly record struct Expectation(bool IsSwap, VersionId? Version)
 /// <summary>Writes by the steps of docs/protocols/storage.md: prepare, sign, send, and again where another write came first.</summary>
 internal sealed class VersionWriter(StorageConnection connection, AuthorSigner signer)
 {
-    // Each try loses against a write that won, so eight are many; a unit that is fought for should be written by compare-and-swap.
-    private const int MaxTries = 8;
-    private static readonly TimeSpan FirstPause = TimeSpan.FromMilliseconds(5);
+    // Each try loses against a write that won. Of n that write without a pause one in n wins: with 32 tries three lose never, ten now and then.
+    private const int MaxTries = 32;
 
     public async Task<WrittenVersion> WriteAsync(DocumentKey key, ReadOnlyMemory<byte>? body, Expectation expected, CancellationToken cancellationToken)
     {
@@ -25,7 +24,7 @@ internal sealed class VersionWriter(StorageConnection connection, AuthorSigner s
         DocumentVersion? sent = null;
         for (var tries = 0; tries < MaxTries; tries++)
         {
-            if (tries > 0) await Task.Delay(FirstPause * (1 << tries) * Random.Shared.NextDouble(), cancellationToken).ConfigureAwait(false);
+            // What a refusal tells is as good as another question, and newer.
             prepared ??= await PrepareAsync(key, expected.IsSwap, cancellationToken).ConfigureAwait(false);
             // An answer that was lost on the way: it had been accepted.
             if (sent is not null && prepared.Version == sent.Id.ToString()) return Written(sent);
@@ -84,7 +83,14 @@ internal sealed class VersionWriter(StorageConnection connection, AuthorSigner s
             return await signer.SignAsync(
                 (author, chain) => new VersionDraft
                 {
-                    Key = key, Replica = replica, Stamp = stamp, Seen = seen, Author = author, Chain = chain, Body = body, CompareAndSwap = expected.IsSwap,
+                    Key = key,
+                    Replica = replica,
+                    Stamp = stamp,
+                    Seen = seen,
+                    Author = author,
+                    Chain = chain,
+                    Body = body,
+                    CompareAndSwap = expected.IsSwap,
                 },
                 cancellationToken).ConfigureAwait(false);
         }
