@@ -24,11 +24,15 @@ public sealed class InstancesTests(ITestOutputHelper output)
     {
         await using var lab = await Lab.OpenAsync(output);
         var (alice, _) = await StartAsync(lab, Triangle);
-        var open = await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => alice.ConnectAsync("hello.rete")));
-        var shares = open.CountBy(static c => c.RemoteVertex.Name).ToDictionary();
-        lab.Say($"measured: 20 connections to two instances of equal cost: {string.Join(", ", shares.Select(static s => $"{s.Value} at {s.Key}"))}");
-        Assert.All(["b", "c"], vertex => Assert.InRange(shares.GetValueOrDefault(vertex), 5, 15));
-        foreach (var connection in open) await connection.DisposeAsync();
+        // Links that have just come up on a busy machine may seem far, or their instance slow to answer: then it is left alone for a while.
+        await Eventually.HoldsAsync("connections are spread", async () =>
+        {
+            var open = await Task.WhenAll(Enumerable.Range(0, 20).Select(_ => alice.ConnectAsync("hello.rete")));
+            var shares = open.CountBy(static c => c.RemoteVertex.Name).ToDictionary();
+            foreach (var connection in open) await connection.DisposeAsync();
+            lab.Say($"measured: 20 connections to two instances of equal cost: {string.Join(", ", shares.Select(static s => $"{s.Value} at {s.Key}"))}");
+            return shares.Count == 2 && shares.Values.All(static share => share is >= 5 and <= 15);
+        });
     }
 
     [Fact]
