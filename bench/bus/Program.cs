@@ -8,7 +8,7 @@ using MassTransit;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging.Abstractions;
 
-// The bus between two processes on one node, over portal sockets and flor: the core alone, then MassTransit on it.
+// The bus between two processes on one node, over portal sockets and flor: the core alone, then MassTransit on it; and what flor signs for a program.
 //   dotnet run -c Release --project bench/bus [MESSAGES] [BYTES]
 if (args is ["consume", var coreSocket, var massTransitSocket, var parent])
 {
@@ -25,6 +25,7 @@ try
     Console.WriteLine($"{messages} messages of {bytes} bytes, then {Rounds} one after another");
     await CoreAsync(node.Portal("shop"));
     await MassTransitAsync(node.Portal("till"));
+    await SigningAsync(node.Portal("till"));
 }
 finally
 {
@@ -77,6 +78,17 @@ async Task MassTransitAsync(PortalSocketClient portal)
         for (var i = 0; i < messages / 10; i += InFlight / 10) await Task.WhenAll(Enumerable.Range(0, InFlight / 10).Select(_ => questions.GetResponse<Answer>(new Question(text))));
     });
     await bus.StopAsync();
+}
+
+// What one socket may have signed at once, but for those that warm up.
+async Task SigningAsync(PortalSocketClient portal)
+{
+    var content = new byte[bytes];
+    for (var i = 0; i < 100; i++) await portal.SignAsync("bench", content);
+    await MeasureAsync("signed by flor", 900, async () =>
+    {
+        for (var i = 0; i < 900; i++) await portal.SignAsync("bench", content);
+    });
 }
 
 async Task MeasureAsync(string what, int count, Func<Task> work)

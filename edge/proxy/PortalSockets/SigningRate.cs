@@ -3,7 +3,7 @@ using Florete.Runtime;
 namespace Florete.Proxy.PortalSockets;
 
 /// <summary>
-/// How often the programs of one socket may have something signed: a signature costs flor some 50 µs of CPU. What comes too early waits a little, so that
+/// How often the programs of one socket may have something signed: a signature costs flor about 0.1 ms of CPU. What comes too early waits a little, so that
 /// a program is slowed down and not failed. No clock. Thread-safe.
 /// </summary>
 internal sealed class SigningRate
