@@ -14,6 +14,9 @@ namespace Florete.Portals;
 public sealed class SharedPortal(IProgramPortal portal, SortingLimits? limits = null)
 #pragma warning restore CA1001
 {
+    // Parts of a program that starts publish one after another; callers of a part that is about to come wait so long.
+    private static readonly TimeSpan StartPatience = TimeSpan.FromSeconds(5);
+
     private readonly SemaphoreSlim publishing = new(1);
     private readonly Lock gate = new();
     private readonly Dictionary<CallerProtocol, ProtocolPortal> portals = new(ReferenceEqualityComparer.Instance);
@@ -47,9 +50,11 @@ public sealed class SharedPortal(IProgramPortal portal, SortingLimits? limits = 
             lock (gate)
             {
                 if (takers.ContainsKey(protocol)) throw new PortalException(PortalError.Refused, $"{protocol} is published through {portal} already; withdraw it first.");
-                if (current is { IsOver: false }) return takers[protocol] = new Taker(this, protocol, acceptor, current);
+                var joined = current is { IsOver: false } ? current : null;
                 // It is there before its first caller.
-                takers[protocol] = taker = new Taker(this, protocol, acceptor, new Round());
+                takers[protocol] = taker = new Taker(this, protocol, acceptor, joined ?? new Round());
+                portals[protocol].Begun.TrySetResult();
+                if (joined is not null) return taker;
             }
             try
             {
@@ -71,18 +76,31 @@ public sealed class SharedPortal(IProgramPortal portal, SortingLimits? limits = 
         }
     }
 
-    private ValueTask TakeAsync(PortalConnection connection, CallerProtocol? protocol, CancellationToken cancellationToken)
+    private async ValueTask TakeAsync(PortalConnection connection, CallerProtocol? protocol, CancellationToken cancellationToken)
     {
-        Taker? taker = null;
-        lock (gate)
+        if (protocol is not null)
         {
-            if (protocol is not null) takers.TryGetValue(protocol, out taker);
+            if (Find(protocol, out var begun) is null) await Task.WhenAny(begun, Task.Delay(StartPatience, cancellationToken)).ConfigureAwait(false);
+            if (Find(protocol, out _) is { } taker)
+            {
+                await taker.Acceptor.AcceptAsync(connection, cancellationToken).ConfigureAwait(false);
+                return;
+            }
+            cancellationToken.ThrowIfCancellationRequested();
         }
-        if (taker is not null) return taker.Acceptor.AcceptAsync(connection, cancellationToken);
         var known = string.Join(" and ", protocols.Select(static p => p.Name));
         throw protocol is null
             ? new PortalException(PortalError.ProtocolViolation, $"The connection begins like none of the protocols of {connection.Local}: {known}.")
             : new PortalException(PortalError.TargetFailed, $"{connection.Local} does not speak {protocol} now; start the part of its program that does.");
+    }
+
+    private Taker? Find(CallerProtocol protocol, out Task begun)
+    {
+        lock (gate)
+        {
+            begun = portals[protocol].Begun.Task;
+            return takers.GetValueOrDefault(protocol);
+        }
     }
 
     // The publication that all share has ended by itself: each is told, and publishes again.
@@ -97,6 +115,7 @@ public sealed class SharedPortal(IProgramPortal portal, SortingLimits? limits = 
             foreach (var taker in takers.Values.Where(t => t.Round == round).ToList())
             {
                 takers.Remove(taker.Protocol);
+                portals[taker.Protocol].Begun = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
                 ended.Add(taker);
             }
         }
@@ -159,6 +178,9 @@ public sealed class SharedPortal(IProgramPortal portal, SortingLimits? limits = 
 
     private sealed class ProtocolPortal(SharedPortal shared, CallerProtocol protocol) : IProgramPortal
     {
+        /// <summary>It is published, or was withdrawn since; not yet so at the start, nor when the publication has ended by itself.</summary>
+        public TaskCompletionSource Begun { get; set; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
         public Task<PortalConnection> ConnectAsync(string target, ConnectOptions? options, CancellationToken cancellationToken) =>
             shared.Inner.ConnectAsync(target, options, cancellationToken);
 

@@ -85,6 +85,21 @@ public class SharedPortalTests
     }
 
     [Fact]
+    public async Task A_caller_of_a_part_that_is_about_to_start_waits_for_it()
+    {
+        var shared = new SharedPortal(portal);
+        var second = shared.For(Lab.Beta);
+        await using var first = await shared.For(Lab.Alpha).PublishAsync(alpha);
+        var early = await portal.CallAsync(Lab.Bytes("BETA early"));
+        await early.Stream!.Output.CompleteAsync();
+        await portal.CallAsync(Lab.Bytes("ALPHA"));
+        await alpha.NextAsync();
+        Assert.Equal(0, beta.Waiting);
+        await using var later = await second.PublishAsync(beta);
+        Assert.Equal(Lab.Bytes("BETA early"), await beta.NextWordsAsync());
+    }
+
+    [Fact]
     public async Task When_the_publication_ends_each_taker_is_told_and_publishes_again()
     {
         var shared = new SharedPortal(portal);
@@ -96,9 +111,10 @@ public class SharedPortalTests
         await Assert.ThrowsAsync<PortalException>(() => shared.For(Lab.Alpha).PublishAsync(alpha));
         portal.Refusal = null;
         await using var one = await shared.For(Lab.Alpha).PublishAsync(alpha);
+        // Who comes before the second is back waits for it.
+        await portal.CallAsync(Lab.Bytes("BETA"));
         await using var two = await shared.For(Lab.Beta).PublishAsync(beta);
         Assert.Equal((1, 2), (portal.Published, portal.Publications));
-        await portal.CallAsync(Lab.Bytes("BETA"));
         await beta.NextAsync();
     }
 

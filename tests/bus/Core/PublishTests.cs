@@ -15,7 +15,10 @@ public class PublishTests
     {
         await using var shop = Member("shop", new BusMemberOptions
         {
-            Peers = ["store"], Sender = new SenderOptions { MaxQueueMessages = 3 }, SendTimeout = TimeSpan.FromSeconds(2), StopTimeout = TimeSpan.Zero,
+            Peers = ["store"],
+            Sender = new SenderOptions { MaxQueueMessages = 3 },
+            SendTimeout = TimeSpan.FromSeconds(2),
+            StopTimeout = TimeSpan.Zero,
         });
         await using var store = Member("store", new BusMemberOptions { StopTimeout = TimeSpan.Zero });
         // The slow one is in between, wherever publishing begins.
