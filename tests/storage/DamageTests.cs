@@ -45,6 +45,39 @@ public sealed class DamageTests : IDisposable
     }
 
     [Fact]
+    public async Task Whatever_the_disk_changes_is_an_error_that_names_the_file_or_does_no_harm()
+    {
+        await FillAsync();
+        var good = await File.ReadAllBytesAsync(Database);
+        var random = new Random(1);
+        var refused = 0;
+        for (var i = 0; i < 100; i++)
+        {
+            var bytes = good.ToArray();
+            for (var change = random.Next(1, 30); change > 0; change--) bytes[random.Next(bytes.Length)] = (byte)random.Next(256);
+            File.Delete(Database + "-wal");
+            File.Delete(Database + "-shm");
+            await File.WriteAllBytesAsync(Database, bytes);
+            try
+            {
+                await using var replica = await bed.OpenAsync();
+                for (var d = 0; d < 50; d++) replica.Reader.ReadUnit(Versions.Key($"d{d}"));
+                replica.Reader.ReadLog(0, 1000);
+                Assert.True(BucketSummary.TryParse(new byte[BucketSummary.EncodedBytes], out var empty));
+                replica.DifferencesFrom(empty);
+                // The clock may be what was damaged: then this is refused.
+                await replica.WriteAsync(bed.Alice.Make(Versions.Key("d1"), replica.Prepare(Versions.Key("d1")), "1"), bed.Alice.Chain, bed.Alice.Id);
+            }
+            catch (StorageException e)
+            {
+                refused++;
+                Assert.Contains(Database, e.Message, StringComparison.Ordinal);
+            }
+        }
+        Assert.True(refused > 0);
+    }
+
+    [Fact]
     public async Task A_database_of_a_newer_program_is_refused_and_stays_as_it_is()
     {
         await FillAsync();

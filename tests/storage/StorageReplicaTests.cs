@@ -215,6 +215,8 @@ public sealed class StorageReplicaTests : IDisposable
         await a.UpkeepNowAsync();
         await a.PullAsync(b);
         Assert.Empty(a.Reader.ReadUnit(gone));
+        // Whoever has read all waits, although the last rows are gone; also after a start.
+        Assert.Equal(a.Position.Sequence, a.Reader.ReadChanges(0, null, "", 1000).Through);
         // Who watches from before the deletion has to list again.
         Assert.NotNull(a.ProblemOf(position with { Sequence = 0 }));
         Assert.Null(a.ProblemOf(position));

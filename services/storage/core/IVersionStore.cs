@@ -53,7 +53,7 @@ internal interface IVersionStore
 /// <summary>What a store says of itself.</summary>
 /// <param name="Replica">Whose it is.</param>
 /// <param name="Incarnation">Made with the database, at random: positions of another one mean nothing here.</param>
-/// <param name="Sequence">A lower bound of the local sequence: the rows that had it may have been purged.</param>
+/// <param name="Sequence">A lower bound of the local sequence: the row that had it may have been removed.</param>
 /// <param name="Purged">The greatest sequence of a tombstone that has been purged: who watches from before has missed a deletion.</param>
 /// <param name="Clock">A lower bound of the clock, for the same reason.</param>
 internal sealed record StoreHeader(ReplicaName Replica, string Incarnation, long Sequence, long Purged, Stamp Clock);

@@ -37,7 +37,7 @@ internal sealed partial class Replica
         // What comes from now on is checked by the new bounds. What was done in this transaction before was not, so the sequence is not the one that has been committed.
         if (after == 0) reevaluateUntil = sequence;
         var rows = store.ReadRows(after, limit);
-        foreach (var key in rows.Where(row => isValid(row) == row.IsHidden).Select(static row => row.Key).Distinct()) Reevaluate(key);
+        foreach (var key in rows.Where(row => IsValid(row) == row.IsHidden).Select(static row => row.Key).Distinct()) Reevaluate(key);
         if (rows.Count == limit && rows[^1].Sequence < reevaluateUntil) return rows[^1].Sequence;
         NeedsReevaluation = false;
         return null;
@@ -72,14 +72,14 @@ internal sealed partial class Replica
             accounts.Forget(chain);
         }
         // The rows that had the greatest sequence and stamp may be gone now.
-        if (superseded.Count + tombstones.Count > 0) store.WriteHeader(store.Header with { Sequence = sequence, Purged = purged, Clock = Clock.Latest });
+        if (superseded.Count + tombstones.Count > 0) WriteHeader(purged);
         return superseded.Count == limit || tombstones.Count == limit || chains.Count == limit;
     }
 
     private void Reevaluate(DocumentKey key)
     {
         var unit = store.ReadUnit(key);
-        var valid = unit.Where(v => isValid(VersionRow.Of(v))).ToList();
+        var valid = unit.Where(v => IsValid(VersionRow.Of(v))).ToList();
         var after = UnitState.Of(valid.Select(static v => new UnitMember(v.Version, v.State is VersionState.Superseded or VersionState.HiddenSuperseded))).Settle(SupersededUntil());
         foreach (var stored in valid)
         {

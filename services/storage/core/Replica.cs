@@ -10,7 +10,7 @@ namespace Florete.Storage;
 internal sealed partial class Replica
 {
     private readonly IVersionStore store;
-    private readonly Func<VersionRow, bool> isValid;
+    private readonly Validity validity;
     private readonly TimeProvider time;
     private readonly StorageLimits limits;
     private readonly ReplicaAccounts accounts = new();
@@ -19,13 +19,13 @@ internal sealed partial class Replica
     /// <summary>Reads the rows of the store once, without their bodies. Follow it by <see cref="Reevaluate(long, int)"/> if <see cref="NeedsReevaluation"/>.</summary>
     /// <param name="name">Whose it is.</param>
     /// <param name="store">What it holds.</param>
-    /// <param name="isValid">Is a version that was verified once still valid?</param>
+    /// <param name="validity">Is a version that was verified once still valid?</param>
     /// <param name="time">The wall clock.</param>
     /// <param name="limits">Its bounds.</param>
     /// <exception cref="StorageException">The store cannot be read.</exception>
-    public Replica(ReplicaName name, IVersionStore store, Func<VersionRow, bool> isValid, TimeProvider time, StorageLimits limits)
+    public Replica(ReplicaName name, IVersionStore store, Validity validity, TimeProvider time, StorageLimits limits)
     {
-        (Name, this.store, this.isValid, this.time, this.limits) = (name, store, isValid, time, limits);
+        (Name, this.store, this.validity, this.time, this.limits) = (name, store, validity, time, limits);
         committedFrom = countedFrom = DigestFrom();
         sequence = store.Header.Sequence;
         var clock = store.Header.Clock;
@@ -36,7 +36,7 @@ internal sealed partial class Replica
             {
                 Account(row, 1);
                 if (row.Stamp > clock) clock = row.Stamp;
-                NeedsReevaluation |= isValid(row) == row.IsHidden;
+                NeedsReevaluation |= IsValid(row) == row.IsHidden;
             }
             if (rows.Count > 0) after = rows[^1].Sequence;
             if (after > sequence) sequence = after;
@@ -119,7 +119,7 @@ internal sealed partial class Replica
         var version = verified.Version;
         if (store.Holds(version.Id)) return MergeStatus.Known;
         if (Clock.IsTooFarAhead(version.Stamp)) return MergeStatus.Early;
-        if (!isValid(RowOf(version))) return MergeStatus.Invalid;
+        if (!IsValid(verified)) return MergeStatus.Invalid;
         var oldest = SupersededUntil();
         if ((isSuperseded && version.Stamp < oldest) || (version.IsTombstone && version.Stamp < TombstonesUntil())) return MergeStatus.Known;
         var unit = store.ReadUnit(version.Key);
@@ -144,7 +144,7 @@ internal sealed partial class Replica
         }
         // The answer to the first try was lost.
         if (store.Holds(version.Id)) return new WriteResult(WriteStatus.Accepted);
-        if (!isValid(RowOf(version))) return new WriteResult(WriteStatus.Forbidden, $"The bounds do not let {version.Author} write collection '{version.Key.Collection}' any more.");
+        if (!IsValid(verified)) return new WriteResult(WriteStatus.Forbidden, $"The bounds do not let {version.Author} write collection '{version.Key.Collection}' any more.");
         if (Clock.Behind > StorageProtocol.MaxStampAhead)
         {
             return new WriteResult(WriteStatus.Unavailable, $"The clock of {Name} is {Clock.Behind.TotalSeconds:F0} s behind what it holds; set it, or write at another node.");
@@ -189,15 +189,11 @@ internal sealed partial class Replica
     }
 
     /// <summary>Makes the valid versions of a unit what <paramref name="after"/> says.</summary>
-    private void Apply(List<StoredVersion> unit, UnitState after, VerifiedVersion? added)
+    private void Apply(List<StoredVersion> unit, UnitState after, VerifiedVersion added)
     {
-        foreach (var stored in unit)
-        {
-            if (stored.IsHidden) continue;
-            if (after.Contains(stored.Version.Id)) Hold(stored, StateIn(after, stored.Version));
-            else Remove(stored);
-        }
-        if (added is not null) Insert(added, StateIn(after, added.Version));
+        foreach (var stored in unit.Where(v => !v.IsHidden && after.Contains(v.Version.Id))) Hold(stored, StateIn(after, stored.Version));
+        Insert(added, StateIn(after, added.Version));
+        foreach (var stored in unit.Where(v => !v.IsHidden && !after.Contains(v.Version.Id))) Remove(stored);
     }
 
     private void Insert(VerifiedVersion added, VersionState state)
@@ -220,17 +216,29 @@ internal sealed partial class Replica
     {
         store.Remove(stored.Sequence);
         Account(VersionRow.Of(stored), -1);
+        // A sequence that was told is never used again, nor after a start.
+        if (stored.Sequence == sequence) WriteHeader(Purged);
     }
+
+    private void WriteHeader(long purged) => store.WriteHeader(store.Header with { Sequence = sequence, Purged = purged, Clock = Clock.Latest });
 
     private void Account(in VersionRow row, int sign) => accounts.Add(row, sign, TakesPartInDigests(row));
 
-    private static VersionRow RowOf(DocumentVersion version) => VersionRow.Of(new StoredVersion(0, VersionState.Current, version));
+    // The chain may be in this transaction, or in no one's store yet.
+    private bool IsValid(VerifiedVersion verified) => validity(VersionRow.Of(new StoredVersion(0, VersionState.Current, verified.Version)), _ => verified.Chain);
+
+    private bool IsValid(in VersionRow row) => validity(row, store.ReadChain);
 
     private static VersionState StateIn(UnitState state, DocumentVersion version) => state.Current!.Id == version.Id ? VersionState.Current : VersionState.Superseded;
 
     private static UnitState Valid(IEnumerable<StoredVersion> unit) =>
         UnitState.Of(unit.Where(static v => !v.IsHidden).Select(static v => new UnitMember(v.Version, v.State == VersionState.Superseded)));
 }
+
+/// <summary>Is a version that was verified once valid by the bounds and the bundle of now?</summary>
+/// <param name="row">The version.</param>
+/// <param name="findChain">Gives its author's chain, as the writer of the replica sees it.</param>
+internal delegate bool Validity(in VersionRow row, Func<ChainHash, byte[]?> findChain);
 
 /// <summary>What became of a version that another replica told.</summary>
 internal enum MergeStatus

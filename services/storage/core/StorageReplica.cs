@@ -37,7 +37,7 @@ public sealed partial class StorageReplica : IAsyncDisposable
         reader = new SqliteVersionReader(store.File);
         proofs = new AuthorProofs(peers);
         verifier = new VersionVerifier(rules, proofs, reader.ReadChain);
-        replica = new Replica(name, store, row => verifier.IsValid(row), time, limits);
+        replica = new Replica(name, store, verifier.IsValid, time, limits);
         queue = new CommitQueue(replica, Signal, logger);
         upkeep = UpkeepAsync(new PeriodicTimer(UpkeepEvery, time));
         StorageLog.Opened(logger, store.File, replica.Accounts.Digest().Documents, replica.Accounts.Sequence, Stopwatch.GetElapsedTime(began).TotalMilliseconds);

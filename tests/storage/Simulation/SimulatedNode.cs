@@ -75,7 +75,9 @@ internal sealed class SimulatedNode
         simulation.Trace(() => $"{Name} starts");
         IsUp = true;
         simulation.GroupChanged();
+        var told = Replica.Accounts.Sequence;
         Replica = Start();
+        if (Replica.Accounts.Sequence < told) throw new InvalidOperationException($"{Name} told sequence {told} and begins again at {Replica.Accounts.Sequence}");
         if (Replica.NeedsReevaluation) Reevaluate(0);
     }
 
@@ -121,6 +123,7 @@ internal sealed class SimulatedNode
     {
         while (watchedTo < Replica.Accounts.Sequence && !Store.ReadChanges(watchedTo, null, "", 1).IsLast) Watch(3);
         Watch(3);
+        if (watchedTo != Replica.Accounts.Sequence) return $"who watches {Name} ends at {watchedTo}, and waits for what is after {Replica.Accounts.Sequence} without end";
         var held = Store.All.Where(v => v.State == VersionState.Current && !v.Version.IsTombstone).ToDictionary(v => v.Version.Key, v => v.Version.Id);
         return watched.Count == held.Count && held.All(h => watched.TryGetValue(h.Key, out var id) && id == h.Value)
             ? null
@@ -141,7 +144,7 @@ internal sealed class SimulatedNode
         return Replica.Accounts.Collections().SequenceEqual(anew.Accounts.Collections()) ? null : $"{Name} keeps other totals than its disk says";
     }
 
-    private bool IsValid(VersionRow row) => Bounds.Allow(row.Author, row.Stamp);
+    private bool IsValid(in VersionRow row, Func<ChainHash, byte[]?> findChain) => Bounds.Allow(row.Author, row.Stamp);
 
     private Replica Start() => new(Name, Store, IsValid, Clock, new StorageLimits());
 

@@ -92,7 +92,7 @@ internal sealed class SimulatedStore(ReplicaName replica, string incarnation) : 
     {
         var items = committed.Rows.Values.Where(v => v.Sequence > after && (collection is null || v.Version.Key.Collection == collection)).Take(limit).ToList();
         var isLast = items.Count < limit;
-        return new ChangePage(items, isLast ? Math.Max(after, committed.Rows.IsEmpty ? 0 : committed.Rows.Keys.Last()) : items[^1].Sequence, isLast);
+        return new ChangePage(items, isLast ? Math.Max(Math.Max(after, committed.Header.Sequence), committed.Rows.IsEmpty ? 0 : committed.Rows.Keys.Last()) : items[^1].Sequence, isLast);
     }
 
     public ChangePage ReadLog(long after, int limit)

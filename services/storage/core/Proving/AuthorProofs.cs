@@ -15,7 +15,8 @@ internal sealed class AuthorProofs(IPeerVerifier peers)
     // A native key each. When full it starts over.
     private const int MaxRemembered = 1024;
 
-    private readonly ConcurrentDictionary<ChainHash, AuthorProof> remembered = new();
+    // Replaced whole, so that what was proved before a change is not remembered after it.
+    private volatile ConcurrentDictionary<ChainHash, AuthorProof> remembered = new();
 
     /// <summary>The proof of a chain, valid at the stamp; null with a reason.</summary>
     /// <param name="hash">Of the chain.</param>
@@ -25,7 +26,8 @@ internal sealed class AuthorProofs(IPeerVerifier peers)
     public AuthorProof? Prove(ChainHash hash, Stamp at, Func<ChainHash, byte[]?> find, out string? problem)
     {
         problem = null;
-        if (remembered.TryGetValue(hash, out var proof) && proof.Covers(at)) return proof;
+        var known = remembered;
+        if (known.TryGetValue(hash, out var proof) && proof.Covers(at)) return proof;
         var encoded = proof?.Encoded ?? find(hash);
         if (encoded is null) return null;
         if (ChainHash.Of(encoded) != hash || !AuthorChain.TryDecode(encoded, out var derChain))
@@ -50,13 +52,13 @@ internal sealed class AuthorProofs(IPeerVerifier peers)
             problem = $"The key of {verification.Id} is not ECDSA P-256; authors need such a key.";
             return null;
         }
-        if (remembered.Count >= MaxRemembered) remembered.Clear();
+        if (known.Count >= MaxRemembered) known.Clear();
         proof = new AuthorProof(verification.Id, encoded, key, at);
-        return remembered.GetOrAdd(hash, proof);
+        return known.GetOrAdd(hash, proof);
     }
 
     /// <summary>Forgets all proofs: what they were made by has changed.</summary>
-    public void Clear() => remembered.Clear();
+    public void Clear() => remembered = new ConcurrentDictionary<ChainHash, AuthorProof>();
 
     private static ECDsa? Key(byte[] leaf)
     {

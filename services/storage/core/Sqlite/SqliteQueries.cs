@@ -28,7 +28,8 @@ internal sealed class SqliteQueries : IDisposable
         collectionChanges = connection.Prepare(
             $"SELECT {SqliteRows.Columns} FROM versions WHERE sequence > ? AND name >= ? AND name < ? AND collection = ?5 ORDER BY sequence LIMIT ?4");
         log = connection.Prepare($"SELECT {SqliteRows.Columns} FROM versions WHERE sequence > ? AND state <= 2 ORDER BY sequence LIMIT ?");
-        last = connection.Prepare("SELECT max(sequence) FROM versions");
+        // The row that had the last sequence may have been removed.
+        last = connection.Prepare("SELECT max(sequence, ifnull((SELECT max(sequence) FROM versions), 0)) FROM header");
         bucket = connection.Prepare(
             "SELECT id, stamp, state FROM versions WHERE bucket = ?1 AND (state = 1 AND (NOT flags & 1 OR stamp >= ?3) OR state = 2 AND stamp >= ?2) ORDER BY state, stamp");
         holds = connection.Prepare("SELECT 1 FROM versions WHERE id = ?");
@@ -76,7 +77,11 @@ internal sealed class SqliteQueries : IDisposable
     {
         bucket.Bind(1, number).Bind(2, (long)supersededFrom.Value).Bind(3, (long)tombstonesFrom.Value);
         var entries = new List<BucketEntry>();
-        while (bucket.Step()) entries.Add(new BucketEntry(VersionId.Read(bucket.Blob(0)), new Stamp((ulong)bucket.Int64(1)), (VersionState)bucket.Int64(2) == VersionState.Superseded));
+        while (bucket.Step())
+        {
+            if (bucket.Blob(0).Length != VersionId.Bytes) throw StorageException.Damaged(connection.File, "the id of a version is not what was written");
+            entries.Add(new BucketEntry(VersionId.Read(bucket.Blob(0)), new Stamp((ulong)bucket.Int64(1)), (VersionState)bucket.Int64(2) == VersionState.Superseded));
+        }
         return entries;
     }
 

@@ -23,9 +23,20 @@ internal static class SqliteRows
         return new StoredVersion(row.Int64(0), (VersionState)row.Int64(1), version);
     }
 
-    public static VersionRow Row(SqliteStatement row) => new(
-        row.Int64(0), (VersionState)row.Int64(1), (VersionFlags)row.Int64(2), VersionId.Read(row.Blob(3)), new Stamp((ulong)row.Int64(4)),
-        new DocumentKey(CollectionName.Parse(row.Text(5)), DocumentName.Parse(row.Text(6)), UnitName.Parse(row.Text(7))), row.Text(8), ChainHash.Read(row.Blob(9)), (int)row.Int64(10));
+    /// <summary>A version without its body.</summary>
+    /// <exception cref="StorageException">It is not what was stored.</exception>
+    public static VersionRow Row(SqliteStatement row, string file)
+    {
+        if (row.Blob(3).Length == VersionId.Bytes && row.Blob(9).Length == ChainHash.Bytes && CollectionName.TryParse(row.Text(5), out var collection, out _)
+            && DocumentName.TryParse(row.Text(6), out var name, out _) && UnitName.TryParse(row.Text(7), out var unit, out _)
+            && row.Int64(1) is >= (long)VersionState.Current and <= (long)VersionState.HiddenSuperseded)
+        {
+            return new VersionRow(
+                row.Int64(0), (VersionState)row.Int64(1), (VersionFlags)row.Int64(2), VersionId.Read(row.Blob(3)), new Stamp((ulong)row.Int64(4)), new DocumentKey(collection, name, unit),
+                row.Text(8), ChainHash.Read(row.Blob(9)), (int)row.Int64(10));
+        }
+        throw StorageException.Damaged(file, $"version {row.Int64(0)} is not what was written");
+    }
 
     public static byte[]? Chain(SqliteStatement statement, ChainHash hash)
     {

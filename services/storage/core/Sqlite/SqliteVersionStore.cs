@@ -120,7 +120,11 @@ internal sealed class SqliteVersionStore : IVersionStore, IDisposable
     public IReadOnlyList<ChainHash> ReadChains()
     {
         var hashes = new List<ChainHash>();
-        while (readChains.Step()) hashes.Add(ChainHash.Read(readChains.Blob(0)));
+        while (readChains.Step())
+        {
+            if (readChains.Blob(0).Length != ChainHash.Bytes) throw StorageException.Damaged(File, "the hash of a chain is not what was written");
+            hashes.Add(ChainHash.Read(readChains.Blob(0)));
+        }
         return hashes;
     }
 
@@ -162,10 +166,10 @@ internal sealed class SqliteVersionStore : IVersionStore, IDisposable
         }
     }
 
-    private static List<VersionRow> Rows(SqliteStatement statement)
+    private List<VersionRow> Rows(SqliteStatement statement)
     {
         var rows = new List<VersionRow>();
-        while (statement.Step()) rows.Add(SqliteRows.Row(statement));
+        while (statement.Step()) rows.Add(SqliteRows.Row(statement, File));
         return rows;
     }
 }
