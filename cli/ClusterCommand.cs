@@ -31,6 +31,7 @@ internal static class ClusterCommand
             Console.WriteLine($"  cd {made.Path}");
             Console.WriteLine("  florctl node add a --listen 0.0.0.0:7431 --allow");
             Console.WriteLine("  florctl node add b --link a=<address of a>:7431 --identity service/hello --allow");
+            Console.WriteLine("  or let machines join by themselves: florctl issuer enable nodes/a, florctl token create --node c --via a=<address of a>:7431 --allow");
             Console.WriteLine("  then say in bounds.yaml who may connect, raise its version, and: florctl bounds sign bounds.yaml");
             return 0;
         });
@@ -55,6 +56,8 @@ internal static class ClusterCommand
         hosts:
           # Every node may have a replica of the storage.
           - {node: '*', identities: [service/storage]}
+          # Every node renews what it holds; the one with the root's key lets new ones join.
+          - {node: '*', identities: [service/identity]}
 
         # Who may connect to whom.
         #   - from: [user/alice, 'workload/*']
@@ -62,6 +65,8 @@ internal static class ClusterCommand
         connect:
           # Replicas exchange what they have.
           - {from: [service/storage], to: [service/storage]}
+          # Nodes carry the requests of those who join, and ask for themselves.
+          - {from: ['node/*', service/identity], to: [service/identity]}
 
         # Who may read and write which collections of the storage, '*' being all; until ends the writing of a rule, by the time stamped into
         # what is written. Nobody may without a rule, operators included: their keys sign what is allowed, and do not belong on nodes.

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Florete.Configuration;
 using Florete.Identities;
 
 namespace Florete.Cli;
@@ -6,7 +7,7 @@ namespace Florete.Cli;
 /// <summary><c>florctl node add</c></summary>
 internal static class NodeCommand
 {
-    // Nodes do not renew their own SVIDs yet; the operator does, and not daily.
+    // For nodes without florete-identity, which renews them: the operator does it then, and not daily.
     private static readonly TimeSpan UsualLife = TimeSpan.FromDays(30);
 
     public static Command Create()
@@ -38,16 +39,22 @@ internal static class NodeCommand
             Description = "A SOCKS and HTTP proxy for all programs of the machine, ADDRESS:PORT=KIND/NAME; holds that identity. May be repeated.",
             CustomParser = CommonOptions.ParseMany<(string, string)>(TryParseProxy),
         };
+        var letJoin = new Option<bool>("--let-join") { Description = "Let strangers with a token join through it." };
+        var services = new Option<string?>("--services") { Description = "Make portal sockets for Florete's own services there (florete-identity), for this user of the machine.", HelpName = "USER" };
         var allow = new Option<bool>("--allow") { Description = "Add rules for its links and identities to bounds.yaml, raise its version, sign." };
         var (folder, output, life, json) = (CommonOptions.OperatorFolder(), new Option<string?>("--out") { Description = "The folder to make; nodes/NODE in the operator's folder unless told." }, CommonOptions.Life(UsualLife), CommonOptions.Json());
-        var add = new Command("add", "Makes the folder that a node runs from.") { node, listen, link, identity, outbound, proxy, allow, folder, output, life, json };
+        var add = new Command("add", "Makes the folder that a node runs from.") { node, listen, link, identity, outbound, proxy, letJoin, services, allow, folder, output, life, json };
         add.SetAction(parsed =>
         {
             using var from = OperatorFolder.Open(parsed.GetValue(folder)!);
             var name = parsed.GetRequiredValue(node);
             var plan = Plan(
                 SpiffeId.Of(from.Cluster, IdentityKind.Vertex, name), parsed.GetValue(listen)!, parsed.GetValue(link) ?? [],
-                parsed.GetValue(identity) ?? [], parsed.GetValue(outbound) ?? [], parsed.GetValue(proxy) ?? []);
+                parsed.GetValue(identity) ?? [], parsed.GetValue(outbound) ?? [], parsed.GetValue(proxy) ?? []) with
+            {
+                LetsJoin = parsed.GetValue(letJoin),
+                ServicesOwner = parsed.GetValue(services),
+            };
             return Add(plan, from, parsed.GetValue(output) ?? Path.Combine(from.NodesFolder, name), parsed.GetValue(life), parsed.GetValue(allow), parsed.GetValue(json));
         });
         return new Command("node", "Make nodes.") { add };
@@ -76,14 +83,14 @@ internal static class NodeCommand
         {
             var editor = new BoundsEditor(from.BoundsFile);
             foreach (var (neighbour, _) in plan.Neighbours) editor.AllowLink(plan.Vertex.Name, neighbour);
-            editor.AllowHosting(plan.Vertex.Name, plan.Identities);
+            editor.AllowHosting(plan.Vertex.Name, plan.Identities.Concat(plan.Services));
             editor.Save();
         }
         var signed = from.SignBounds();
         making.Complete();
         var bounds = new Bounds(BoundsDocument.Load(from.BoundsFile));
         var missing = plan.Neighbours.Select(n => bounds.MayLink(plan.Vertex, SpiffeId.Of(from.Cluster, IdentityKind.Vertex, n.Vertex)))
-            .Concat(plan.Identities.Select(id => bounds.MayHost(plan.Vertex, id)))
+            .Concat(plan.Identities.Concat(plan.Services).Select(id => bounds.MayHost(plan.Vertex, id)))
             .Where(verdict => !verdict.IsAllowed).Select(verdict => verdict.Refusal!).ToArray();
         if (json)
         {
@@ -91,7 +98,7 @@ internal static class NodeCommand
             {
                 Vertex = plan.Vertex.ToString(),
                 Folder = Path.GetFullPath(output),
-                Identities = plan.Identities.Select(id => id.ToString()),
+                Identities = plan.All.Where(id => id != plan.Vertex).Select(id => id.ToString()),
                 NotAfter = DateTimeOffset.UtcNow + life,
                 BoundsVersion = bounds.Current.Version,
                 Missing = missing,
@@ -110,7 +117,7 @@ internal static class NodeCommand
         ? id
         : throw new CliException(error, "Kinds that a node can hold: service, workload, user.");
 
-    private static bool TryParseLink(string text, out (string, string) link, out string? error)
+    internal static bool TryParseLink(string text, out (string, string) link, out string? error)
     {
         var equals = text.IndexOf('=', StringComparison.Ordinal);
         link = equals < 0 ? (text, "") : (text[..equals], text[(equals + 1)..]);

@@ -1,26 +1,9 @@
-using System.Text;
+using Florete.Configuration;
 using Florete.Identities;
 
 namespace Florete.Cli;
 
-/// <summary>What a node's folder is made from.</summary>
-/// <param name="Vertex">The node's vertex.</param>
-/// <param name="Listen">UDP address of its links, <c>HOST:PORT</c>.</param>
-/// <param name="Neighbours">Vertices it has links to, with the addresses where they are dialled; none: they dial.</param>
-/// <param name="Identities">What else the node holds.</param>
-/// <param name="Proxies">Proxy inbounds, open to this machine: where they listen, and as whom they act.</param>
-/// <param name="Outbounds">Services it publishes, and where their programs listen.</param>
-/// <param name="Portals">Identities whose programs have a portal socket: <c>run/NAME.portal</c>.</param>
-public sealed record NodePlan(
-    SpiffeId Vertex,
-    string Listen,
-    IReadOnlyList<(string Vertex, IReadOnlyList<string> Addresses)> Neighbours,
-    IReadOnlyList<SpiffeId> Identities,
-    IReadOnlyList<(string Listen, SpiffeId As)> Proxies,
-    IReadOnlyList<(SpiffeId Service, string Address)> Outbounds,
-    IReadOnlyList<SpiffeId> Portals);
-
-/// <summary>Writes the folder that a node runs from: identities, bundle, bounds, <c>flor.yaml</c>.</summary>
+/// <summary>Writes the folder that a node runs from: its authority, identities, bundle, bounds, <c>flor.yaml</c>.</summary>
 public static class NodeFolder
 {
     private const string MakingSuffix = ".making";
@@ -50,9 +33,14 @@ public static class NodeFolder
         {
             beside.Clear();
             making.Clear();
-            Issue(making.Path, plan.Identities.Prepend(plan.Vertex), from, life);
+            var now = DateTimeOffset.UtcNow;
+            // As long as what it issues, so that a folder without florete-identity lives as long as was asked for.
+            using var authority = from.Authority.IssueNodeAuthority(plan.Vertex.Name, life > NodeAuthority.DefaultLifetime ? life : NodeAuthority.DefaultLifetime, now);
+            authority.Save(making.Path);
+            var revoked = from.ReadRevocations();
+            foreach (var id in plan.All) SvidFiles.Write(IdentitiesFolder(making.Path), authority.Issue(id, life, IssueTime(revoked.Find(id), now)));
             File.Copy(from.BundleFile, Path.Combine(making.Path, "bundle.pem"));
-            AtomicFile.Write(Path.Combine(making.Path, ConfigurationFile), Configuration(plan), AtomicFile.EveryoneReads);
+            AtomicFile.Write(Path.Combine(making.Path, ConfigurationFile), NodeConfiguration.Text(plan), AtomicFile.EveryoneReads);
             return making;
         }
         catch
@@ -88,54 +76,6 @@ public static class NodeFolder
     private static DateTimeOffset IssueTime(Revocation? revocation, DateTimeOffset now) => revocation?.ReissueTime(now) ?? now;
 
     public static string IdentitiesFolder(string folder) => Path.Combine(folder, "identities");
-
-    /// <summary>The text of <c>flor.yaml</c>.</summary>
-    public static string Configuration(NodePlan plan)
-    {
-        var text = new StringBuilder();
-        text.Append($"""
-            # Node {plan.Vertex.Name} of cluster {plan.Vertex.Cluster}. Run it: flor run --config flor.yaml
-            # Relative paths are relative to this file.
-            version: 1
-            cluster: {Quote(plan.Vertex.Cluster)}
-            vertex: {Quote(plan.Vertex.Name)}
-            identities: identities
-            bundle: bundle.pem
-            bounds: bounds.signed
-            state: state
-            control: run/flor.sock
-            links:
-              udp:
-                listen: {Quote(plan.Listen)}
-
-            """);
-        text.Append(plan.Neighbours.Count == 0 ? "    neighbours: []\n" : "    neighbours:\n");
-        foreach (var (vertex, addresses) in plan.Neighbours)
-        {
-            text.Append($"      - vertex: {Quote(vertex)}\n        addresses: [{string.Join(", ", addresses.Select(Quote))}]\n");
-        }
-        // Without any, the key is only shown as a comment, so that it can simply be appended.
-        text.Append(plan.Proxies.Count == 0
-            ? "# Where local programs originate connections:\n# inbounds:\n#   - proxy: 127.0.0.1:1080\n#     as: user/alice\n#     sharedByThisMachine: true\n"
-            : "# Where local programs originate connections.\ninbounds:\n");
-        foreach (var (listen, user) in plan.Proxies)
-        {
-            text.Append($"  - proxy: {Quote(listen)}\n    as: {user.Path}\n    sharedByThisMachine: true\n");
-        }
-        text.Append(plan.Outbounds.Count == 0
-            ? "# Where connections to services of this node are delivered:\n# outbounds:\n#   - service: hello\n#     tcp: 127.0.0.1:8080\n"
-            : "# Where connections to services of this node are delivered.\noutbounds:\n");
-        foreach (var (service, address) in plan.Outbounds) text.Append($"  - service: {Quote(service.Name)}\n    tcp: {Quote(address)}\n");
-        if (plan.Portals.Count > 0) text.Append("# Programs that act as an identity of this node.\nportals:\n");
-        foreach (var identity in plan.Portals) text.Append($"  - identity: {identity.Path}\n    socket: {Quote(PortalSocket(identity))}\n    owner: {Quote(Environment.UserName)}\n");
-        return text.ToString();
-    }
-
-    /// <summary>Where flor serves the portal of an identity, from the node's folder.</summary>
-    public static string PortalSocket(SpiffeId identity) => $"run/{identity.Name}.portal";
-
-    // Names may look like numbers or booleans of YAML, addresses hold colons and brackets; none holds a quote.
-    private static string Quote(string text) => $"\"{text}\"";
 
     /// <summary>A folder that is being made, and is removed unless it is completed.</summary>
     public sealed class Making(string target, string path, OperatorFolder from) : IDisposable

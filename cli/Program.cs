@@ -21,6 +21,8 @@ public static class Program
             StoreCommand.Create(),
             RevokeCommand.Create(),
             RevocationsCommand.Create(),
+            IssuerCommand.Create(),
+            TokenCommand.Create(),
             LocalCommand.Create(),
         };
         var parsed = root.Parse(args);

@@ -1,3 +1,4 @@
+using Florete.Configuration;
 using Florete.Identities;
 
 namespace Florete.Cli.Local;
@@ -21,13 +22,13 @@ internal static class LocalAgent
         state: state/agent
         logs: logs
         control: run/agent.sock
-        portal: {{NodeFolder.PortalSocket(Agent)}}
+        portal: {{NodeConfiguration.PortalSocket(Agent)}}
         workloads:
           - name: flor
             run: ["{{programs.Flor}}", run, --config, flor.yaml]
             health: {socket: run/flor.sock}
           - name: storage
-            run: ["{{programs.Storage}}", run, --portal, {{NodeFolder.PortalSocket(Storage)}}, --state, state/storage, --bundle, bundle.pem, --bounds, bounds.signed]
+            run: ["{{programs.Storage}}", run, --portal, {{NodeConfiguration.PortalSocket(Storage)}}, --state, state/storage, --bundle, bundle.pem, --bounds, bounds.signed]
             health: {url: "http://storage.rete/v1/health"}
 
         """, AtomicFile.EveryoneReads);

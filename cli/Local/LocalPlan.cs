@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
+using Florete.Configuration;
 using Florete.Identities;
 
 namespace Florete.Cli.Local;

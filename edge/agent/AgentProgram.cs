@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Florete.Agent.Commands;
+using Florete.Agent.Joining;
 
 namespace Florete.Agent;
 
@@ -12,7 +13,7 @@ public static class AgentProgram
     {
         var root = new RootCommand("florete-agent: runs what a node is made of.")
         {
-            RunCommand.Run(), RunCommand.Stop(), RunCommand.Check(), AskCommands.Status(), AskCommands.Restart(), AskCommands.Reload(), AskCommands.Logs(),
+            JoinCommand.Create(), RunCommand.Run(), RunCommand.Stop(), RunCommand.Check(), AskCommands.Status(), AskCommands.Restart(), AskCommands.Reload(), AskCommands.Logs(),
         };
         var parsed = root.Parse(args);
         if (parsed.Errors.Count > 0)

@@ -20,12 +20,13 @@ internal sealed partial class LayerClusterVertex : IClusterVertex
     private readonly LinkMetrics? metrics;
     private readonly CountingPortal? counting;
     private readonly LayerVertex vertex;
+    private readonly JoinRelay relay;
     private UdpLinksConfiguration? configuration;
 
     private LayerClusterVertex(
-        ThreadLoop loop, FileDirectoryCache cache, UdpLinkPortal? links, CountingPortal? counting, LayerVertex vertex, UdpLinksConfiguration? configuration)
+        ThreadLoop loop, FileDirectoryCache cache, UdpLinkPortal? links, CountingPortal? counting, LayerVertex vertex, JoinRelay relay, UdpLinksConfiguration? configuration)
     {
-        (this.loop, this.cache, this.links, this.counting, this.vertex, this.configuration) = (loop, cache, links, counting, vertex, configuration);
+        (this.loop, this.cache, this.links, this.counting, this.vertex, this.relay, this.configuration) = (loop, cache, links, counting, vertex, relay, configuration);
         metrics = links is null ? null : new LinkMetrics(links);
     }
 
@@ -58,7 +59,9 @@ internal sealed partial class LayerClusterVertex : IClusterVertex
             var vertex = await LayerVertex.StartAsync(
                 new LayerVertexOptions(), loop, pool, parts.Identity, underlays, materials.Verifier, materials.Bounds, cache, parts.Logs,
                 materials.Security, cancellationToken).ConfigureAwait(false);
-            return new LayerClusterVertex(loop, cache, links, counting, vertex, configuration.Udp);
+            var relay = new JoinRelay(vertex, materials, configuration.Vertex);
+            if (configuration.Udp is { Join: true }) await links!.LetJoinAsync(relay).ConfigureAwait(false);
+            return new LayerClusterVertex(loop, cache, links, counting, vertex, relay, configuration.Udp);
         }
         catch
         {
@@ -89,7 +92,9 @@ internal sealed partial class LayerClusterVertex : IClusterVertex
     public async Task ApplyAsync(UdpLinksConfiguration? links, CancellationToken cancellationToken)
     {
         if (this.links is null || links is null) return;
-        if (configuration!.Neighbours.SequenceEqual(links.Neighbours, NeighbourComparer.Instance)) return;
+        if (configuration!.Join != links.Join) await this.links.LetJoinAsync(links.Join ? relay : null).ConfigureAwait(false);
+        configuration = configuration with { Join = links.Join };
+        if (configuration.Neighbours.SequenceEqual(links.Neighbours, NeighbourComparer.Instance)) return;
         await this.links.UpdateNeighboursAsync(Neighbours(links)).ConfigureAwait(false);
         await vertex.SetNeighboursToDialAsync(UdpName, ToDial(links)).ConfigureAwait(false);
         configuration = links;

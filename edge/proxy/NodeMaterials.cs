@@ -46,6 +46,9 @@ public sealed partial class NodeMaterials : IAsyncDisposable
 
     public ClusterIdentity Cluster => verifier.Cluster;
 
+    /// <summary>The trust bundle in force, PEM.</summary>
+    public string BundlePem => verifier.Pem;
+
     /// <summary>The identities held now.</summary>
     public IReadOnlyList<HeldIdentity> Identities
     {

@@ -33,6 +33,14 @@ public sealed record BoundsDocument(
         return bounds is not null;
     }
 
+    /// <summary>The services, workloads and users that it lets a node hold by name; patterns name nobody.</summary>
+    public IReadOnlyList<SpiffeId> HeldByName(string node) =>
+    [
+        .. Hosts.Where(rule => rule.Node == "*" || rule.Node == node).SelectMany(static rule => rule.Identities)
+            .Where(static pattern => pattern is { Kind: IdentityKind.Service or IdentityKind.Workload or IdentityKind.User, Name: not "*" })
+            .Select(pattern => SpiffeId.Of(Cluster, pattern.Kind!.Value, pattern.Name)).Distinct(),
+    ];
+
     /// <exception cref="IdentityException">The file cannot be read or has problems; the message lists all.</exception>
     public static BoundsDocument Load(string file)
     {

@@ -23,6 +23,12 @@ public sealed class BundleVerifier : IPeerVerifier
 
     public PeerVerification VerifyWithoutRevocations(IReadOnlyList<byte[]> derChain, DateTimeOffset now) => state.Verifier.VerifyWithoutRevocations(derChain, now);
 
+    /// <summary>The roots in force, PEM.</summary>
+    public string Pem => string.Concat(state.Bundle.Roots.Select(static root => root.ExportCertificatePem() + "\n"));
+
+    /// <inheritdoc cref="PeerVerifier.VerifyAuthority" />
+    public PeerVerification VerifyAuthority(byte[] der, DateTimeOffset now) => state.Verifier.VerifyAuthority(der, now);
+
     /// <summary>From now on; the bounds themselves are verified before there are any.</summary>
     public void Obey(IBounds inForce)
     {

@@ -26,6 +26,9 @@ public sealed class IdentityFolder
         return first.Problems.Count == 0 ? opened : throw new IdentityException(string.Join(Environment.NewLine, first.Problems));
     }
 
+    /// <summary>Begins with an empty view, which <see cref="Reload"/> fills with what is usable; the folder may be missing.</summary>
+    public static IdentityFolder OpenAny(string folder) => new(folder);
+
     public HeldIdentity? Find(SpiffeId id) => Identities.FirstOrDefault(held => held.Id == id);
 
     /// <summary>

@@ -79,6 +79,49 @@ public sealed class PeerVerifier(TrustBundle bundle, IBounds? bounds = null, Rev
         return new PeerVerification(proof.Id, proof.NotAfter, null, proof.IssuingNode) { NotBefore = proof.LeafNotBefore, IssuerNotBefore = proof.IssuerNotBefore };
     }
 
+    /// <summary>
+    /// Verifies the authority of a node (DER), which is no peer: to which node it belongs, or why not. The identity is the node's.
+    /// </summary>
+    public PeerVerification VerifyAuthority(byte[] der, DateTimeOffset now)
+    {
+        try
+        {
+            if (der.Length is 0 or > MaxCertificateBytes || der[0] != 0x30) return Refuse("The node authority is malformed.");
+            using var authority = X509CertificateLoader.LoadCertificate(der);
+            if (CertificateRules.NodeAuthorityProblem(authority, bundle.Cluster, out var node) is { } problem) return Refuse($"The node authority is refused: {problem}.");
+            using var chain = NewChain([]);
+            try
+            {
+                if (!chain.Build(authority) || chain.ChainElements.Count != 2) return Refuse($"The authority of node {node} was issued by nobody whom cluster '{bundle.Cluster}' knows.");
+            }
+            finally
+            {
+                foreach (var element in chain.ChainElements) element.Certificate.Dispose();
+            }
+            var (from, until) = (Issuance.Utc(authority.NotBefore), Issuance.Utc(authority.NotAfter));
+            if (now + ClockGrace < from || now - ClockGrace > until) return Refuse($"The authority of node {node} is valid from {from:u} to {until:u}, and it is {now:u} here.");
+            var proof = new PeerVerification(SpiffeId.Of(bundle.Cluster, IdentityKind.Node, node!), until, null, node) { NotBefore = from, IssuerNotBefore = from };
+            return revocations?.Refusal(proof) is { } revoked ? Refuse(revoked) : proof;
+        }
+        catch (Exception e) when (e is CryptographicException or ArgumentException or FormatException or InvalidOperationException)
+        {
+            return Refuse("The node authority is malformed.");
+        }
+    }
+
+    private X509Chain NewChain(IEnumerable<X509Certificate2> between)
+    {
+        var chain = new X509Chain();
+        chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
+        chain.ChainPolicy.CustomTrustStore.AddRange(bundle.Roots.ToArray());
+        chain.ChainPolicy.ExtraStore.AddRange(between.ToArray());
+        chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
+        chain.ChainPolicy.DisableCertificateDownloads = true;
+        // Time is checked apart, with grace, at every use of the proof.
+        chain.ChainPolicy.VerificationFlags = X509VerificationFlags.IgnoreNotTimeValid;
+        return chain;
+    }
+
     private string? Prove(IReadOnlyList<byte[]> derChain, out Proof? proof)
     {
         proof = null;
@@ -95,14 +138,7 @@ public sealed class PeerVerifier(TrustBundle bundle, IBounds? bounds = null, Rev
             {
                 return $"The peer's certificate is refused: {problem}.";
             }
-            using var chain = new X509Chain();
-            chain.ChainPolicy.TrustMode = X509ChainTrustMode.CustomRootTrust;
-            chain.ChainPolicy.CustomTrustStore.AddRange(bundle.Roots.ToArray());
-            chain.ChainPolicy.ExtraStore.AddRange(sent.Skip(1).ToArray());
-            chain.ChainPolicy.RevocationMode = X509RevocationMode.NoCheck;
-            chain.ChainPolicy.DisableCertificateDownloads = true;
-            // Time is checked apart, with grace, at every use of the proof.
-            chain.ChainPolicy.VerificationFlags = X509VerificationFlags.IgnoreNotTimeValid;
+            using var chain = NewChain(sent.Skip(1));
             try
             {
                 return Conclude(chain, chain.Build(sent[0]), id!, out proof);

@@ -1,3 +1,4 @@
+using Florete.Configuration;
 using Florete.Identities;
 
 namespace Florete.Cli.Tests;
@@ -77,7 +78,7 @@ public sealed class BrokenRootTests : FlorctlTest
         Run(0, "node", "add", "b", "--dir", "home");
         Assert.Equal(Own, File.GetUnixFileMode(At("home/nodes/b")));
         Assert.Equal(
-            ["bounds.signed", "bundle.pem", "flor.yaml", "identities"],
+            ["bounds.signed", "bundle.pem", "flor.yaml", "identities", "node-ca.key", "node-ca.pem"],
             Directory.GetFileSystemEntries(At("home/nodes/b")).Select(path => Path.GetFileName(path)!).Order(StringComparer.Ordinal));
     }
 

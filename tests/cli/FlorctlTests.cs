@@ -16,8 +16,10 @@ public sealed class FlorctlTests : FlorctlTest
         var bundle = TrustBundle.Load(At("home/nodes/b/bundle.pem"));
         Assert.Equal("home", bundle.Cluster);
         var held = IdentityFolder.Open(At("home/nodes/b/identities")).Identities.Select(identity => identity.Id.Path);
-        Assert.Equal(["service/hello", "vertex/b"], held.Order());
-        Assert.Equal((0, $"{At("home/nodes/b/identities/vertex-b.pem")}: OK"), Openssl("verify", "-CAfile", At("home/bundle.pem"), At("home/nodes/b/identities/vertex-b.pem")));
+        Assert.Equal(["node/b", "service/hello", "vertex/b"], held.Order());
+        using var authority = NodeAuthority.Load(At("home/nodes/b"));
+        Assert.Equal("b", authority.Node.Name);
+        Assert.Equal((0, $"{At("home/nodes/b/identities/vertex-b.pem")}: OK"), Openssl("verify", "-CAfile", At("home/bundle.pem"), "-untrusted", At("home/nodes/b/node-ca.pem"), At("home/nodes/b/identities/vertex-b.pem")));
 
         // The first node, added before the second, got the newer bounds as well.
         foreach (var node in new[] { "a", "b" })

@@ -109,8 +109,9 @@ public static class ConfigurationFile
             {
                 udp.Problem("neighbours", $"{twice.Key.Name} is listed {twice.Count()} times; list it once, with all its addresses");
             }
+            var join = udp.Flag("join") ?? false;
             udp.Finish();
-            return new UdpLinksConfiguration(listen!, read);
+            return new UdpLinksConfiguration(listen!, read, join);
         }
 
         private NeighbourConfiguration Neighbour(SectionReader section)

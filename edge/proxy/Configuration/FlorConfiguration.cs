@@ -40,7 +40,8 @@ public sealed record FlorConfiguration
 
 /// <param name="Listen">The UDP address of this node.</param>
 /// <param name="Neighbours">Whom to form links with.</param>
-public sealed record UdpLinksConfiguration(IPEndPoint Listen, IReadOnlyList<NeighbourConfiguration> Neighbours);
+/// <param name="Join">Strangers with a token may join through this port.</param>
+public sealed record UdpLinksConfiguration(IPEndPoint Listen, IReadOnlyList<NeighbourConfiguration> Neighbours, bool Join = false);
 
 /// <param name="Vertex">The neighbour.</param>
 /// <param name="Addresses">Where it may be found, as host:port; empty: it finds us.</param>

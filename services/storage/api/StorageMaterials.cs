@@ -45,6 +45,8 @@ public sealed partial class StorageMaterials : IAsyncDisposable
         stamps.Changed();
         var verifier = new BundleVerifier(options.BundleFile);
         var bounds = BoundsFile.Open(options.BoundsFile, verifier, BoundsStore.Open(options.StateFolder, verifier.Cluster), clock.GetUtcNow());
+        // Of what nodes issued, what the bounds let them.
+        verifier.Obey(bounds.Bounds);
         return new StorageMaterials(verifier, bounds, stamps, clock, logger);
     }
 

@@ -9,6 +9,10 @@ public static class Programs
 
     public static string Storage { get; } = Find("Florete.Storage.Host", "florete-storage");
 
+    public static string Identity { get; } = Find("Florete.Identity.Program", "florete-identity");
+
+    public static string Agent { get; } = Find("Florete.Agent", "florete-agent");
+
     /// <summary>The root of the repository.</summary>
     public static string Repository { get; } = FindRepository();
 

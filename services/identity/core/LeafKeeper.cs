@@ -1,0 +1,99 @@
+using Florete.Identities;
+using Microsoft.Extensions.Logging;
+
+namespace Florete.Identity;
+
+/// <summary>
+/// Keeps the SVIDs of a node's folder alive: issues what is missing and renews at half life, by the node's own authority, asking nobody. Called
+/// from one thread at a time.
+/// </summary>
+public sealed partial class LeafKeeper(IdentityOptions options, NodeFiles files, EventFile events, IdentityMetrics metrics, TimeProvider clock, ILogger logger)
+{
+    private static readonly TimeSpan FirstPause = TimeSpan.FromSeconds(1), MostPause = TimeSpan.FromMinutes(1);
+
+    private readonly Dictionary<SpiffeId, Failure> failures = [];
+    private readonly Dictionary<SpiffeId, (DateTimeOffset NotAfter, double Luck)> luck = [];
+    private readonly Random random = new();
+    private IdentityFolder? folder;
+
+    /// <summary>What is not as it should be, for the health of the service; empty: all is well.</summary>
+    public IReadOnlyList<string> Problems { get; private set; } = [];
+
+    /// <summary>Does what is due now.</summary>
+    public void Tend(NodeAuthority authority)
+    {
+        var now = clock.GetUtcNow();
+        var problems = new List<string>();
+        var held = Read(problems);
+        foreach (var id in files.HeldByName(authority.Node.Name).Concat(held.Keys).Distinct())
+        {
+            held.TryGetValue(id, out var svid);
+            if (svid is not null && now < DueAt(svid)) continue;
+            if (NodeAuthority.MayIssue(authority.Node.Name, id, files.Bounds) is { IsAllowed: false } refused)
+            {
+                // Somebody else's to renew: the operator's.
+                if (svid is not null) problems.Add($"{id.Path} is not renewed: {refused.Refusal}");
+                continue;
+            }
+            if (failures.TryGetValue(id, out var failure) && now < failure.NotBefore)
+            {
+                problems.Add(failure.Problem);
+                continue;
+            }
+            if (Issue(authority, id, svid, now) is { } problem) problems.Add(problem);
+        }
+        metrics.EarliestEnd = held.Count > 0 ? held.Values.Min(static s => s.NotAfter) : null;
+        Problems = problems;
+    }
+
+    private Dictionary<SpiffeId, X509Svid> Read(List<string> problems)
+    {
+        Directory.CreateDirectory(options.IdentitiesFolder);
+        if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(options.IdentitiesFolder, AtomicFile.OwnerOnlyFolder);
+        // A file that is broken is renewed over, if it is one of the names that are held anyway.
+        folder ??= IdentityFolder.OpenAny(options.IdentitiesFolder);
+        problems.AddRange(folder.Reload().Problems);
+        return folder.Identities.Where(held => File.Exists(SvidFiles.CertificatePath(options.IdentitiesFolder, held.Id))).ToDictionary(static held => held.Id, static held => held.Current);
+    }
+
+    private string? Issue(NodeAuthority authority, SpiffeId id, X509Svid? before, DateTimeOffset now)
+    {
+        try
+        {
+            var svid = authority.Issue(id, options.SvidLifetime, now);
+            SvidFiles.Write(options.IdentitiesFolder, svid);
+            failures.Remove(id);
+            metrics.Renewed("svid", succeeded: true);
+            events.Add("issue", id.ToString(), authority.Node.ToString(), $"SVID until {svid.NotAfter:u}");
+            if (before is null) Issued(id.Path, svid.NotAfter);
+            else Renewed(id.Path, svid.NotAfter);
+            return null;
+        }
+        catch (Exception e) when (e is IdentityException or IOException or UnauthorizedAccessException)
+        {
+            var count = (failures.GetValueOrDefault(id)?.Count ?? 0) + 1;
+            var problem = $"{id.Path} cannot be renewed: {e.Message}";
+            failures[id] = new Failure(count, now + RenewalTimes.BackOff(count, FirstPause, MostPause, random.NextDouble()), problem);
+            metrics.Renewed("svid", succeeded: false);
+            NotRenewed(id.Path, e.Message);
+            return problem;
+        }
+    }
+
+    private DateTimeOffset DueAt(X509Svid svid)
+    {
+        if (!luck.TryGetValue(svid.Id, out var drawn) || drawn.NotAfter != svid.NotAfter) luck[svid.Id] = drawn = (svid.NotAfter, random.NextDouble());
+        return RenewalTimes.DueAt(svid.NotBefore, svid.NotAfter, drawn.Luck);
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Id} is issued until {NotAfter:u}")]
+    private partial void Issued(string id, DateTimeOffset notAfter);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "{Id} is renewed until {NotAfter:u}")]
+    private partial void Renewed(string id, DateTimeOffset notAfter);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "{Id} cannot be renewed, trying again: {Problem}")]
+    private partial void NotRenewed(string id, string problem);
+
+    private sealed record Failure(int Count, DateTimeOffset NotBefore, string Problem);
+}

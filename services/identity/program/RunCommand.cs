@@ -1,0 +1,86 @@
+using System.CommandLine;
+using System.CommandLine.Parsing;
+using System.Globalization;
+using Florete.AspNetCore;
+using Florete.Identities;
+using Florete.PortalSocket;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Console;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Florete.Identity.Program;
+
+/// <summary><c>florete-identity run</c>: until it is told to stop.</summary>
+internal static class RunCommand
+{
+    public static Command Create()
+    {
+        var folder = new Option<string>("--folder") { Description = "The node's folder.", HelpName = "DIR", DefaultValueFactory = static _ => "." };
+        var portal = new Option<string>("--portal") { Description = "Its portal socket, relative to the folder.", HelpName = "SOCKET", DefaultValueFactory = static _ => "run/identity.portal" };
+        var svidLife = Life("--svid-life", "Life of the SVIDs it issues", CertificateAuthority.DefaultLifetime);
+        var authorityLife = Life("--authority-life", "Life of the node authorities it issues, if it is the issuer", NodeAuthority.DefaultLifetime);
+        var run = new Command("run", "Renews what the node holds; redeems tokens where the root's key is. SIGINT and SIGTERM stop it.") { folder, portal, svidLife, authorityLife };
+        run.SetAction((parsed, cancellationToken) => RunAsync(
+            new IdentityOptions
+            {
+                Folder = Path.GetFullPath(parsed.GetValue(folder)!),
+                SvidLifetime = parsed.GetValue(svidLife),
+                AuthorityLifetime = parsed.GetValue(authorityLife),
+            },
+            parsed.GetValue(portal)!));
+        return run;
+    }
+
+    private static async Task<int> RunAsync(IdentityOptions options, string socket)
+    {
+        var builder = WebApplication.CreateSlimBuilder();
+        builder.Logging.ClearProviders().SetMinimumLevel(LogLevel.Information).AddFilter("Microsoft", LogLevel.Warning).AddSimpleConsole(static console =>
+        {
+            console.SingleLine = true;
+            console.ColorBehavior = LoggerColorBehavior.Disabled;
+            console.UseUtcTimestamp = true;
+            console.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
+        }).Services.Configure<ConsoleLoggerOptions>(static console => console.LogToStandardErrorThreshold = LogLevel.Trace);
+        var portal = new PortalSocketClient(Path.Combine(options.Folder, socket));
+        builder.WebHost.UsePortal(portal);
+        await using var app = builder.Build();
+        IdentityService service;
+        try
+        {
+            service = IdentityService.Open(options, portal, app.Services.GetRequiredService<ILoggerFactory>(), TimeProvider.System);
+        }
+        catch (Exception e) when (e is ArgumentException or IdentityException or IOException or UnauthorizedAccessException)
+        {
+            await Console.Error.WriteLineAsync($"florete-identity: {e.Message}").ConfigureAwait(false);
+            return 1;
+        }
+        await using (service.ConfigureAwait(false))
+        {
+            service.Start();
+            app.MapIdentityApi(service, static context => context.Features.Get<IPortalConnectionFeature>()?.Caller);
+            await app.RunAsync().ConfigureAwait(false);
+        }
+        return 0;
+    }
+
+    private static Option<TimeSpan> Life(string name, string description, TimeSpan usual) => new(name)
+    {
+        Description = $"{description}: 30s, 90m, 24h, 30d.",
+        HelpName = "TIME",
+        DefaultValueFactory = _ => usual,
+        CustomParser = Parse,
+    };
+
+    private static TimeSpan Parse(ArgumentResult result)
+    {
+        var text = result.Tokens[^1].Value;
+        var unit = text.Length < 2 ? 0 : text[^1] switch { 's' => 1L, 'm' => 60, 'h' => 3600, 'd' => 86400, _ => 0 };
+        if (unit > 0 && int.TryParse(text.AsSpan(0, text.Length - 1), NumberStyles.None, CultureInfo.InvariantCulture, out var count) && count > 0 && count <= 86400L * 3650 / unit)
+        {
+            return TimeSpan.FromSeconds(count * unit);
+        }
+        result.AddError($"'{text}' is not a duration: write 30s, 90m, 24h or 30d.");
+        return default;
+    }
+}
