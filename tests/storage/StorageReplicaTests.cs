@@ -223,6 +223,34 @@ public sealed class StorageReplicaTests : IDisposable
     }
 
     [Fact]
+    public async Task A_sequence_that_was_told_is_not_used_again_although_its_row_is_gone()
+    {
+        var key = Versions.Key("shop");
+        using var bob = bed.Author("bob");
+        ChangePosition position;
+        await using (var a = await bed.OpenAsync("a"))
+        {
+            await using var b = await bed.OpenAsync("b");
+            await b.PutAsync(bob, key, "1");
+            bed.Time.Advance(TimeSpan.FromSeconds(1));
+            await a.PutAsync(bed.Alice, key, "2");
+            await a.PullAsync(b);
+            bed.MayWrite = (author, _, _) => author != bob.Id;
+            await a.ReevaluateAsync();
+            position = a.Position;
+            // What comes into sight again is past its time by then.
+            bed.Time.Advance(TimeSpan.FromDays(8));
+            bed.MayWrite = (_, _, _) => true;
+            await a.ReevaluateAsync();
+            Assert.Single(a.Reader.ReadLog(0, 10).Items);
+            Assert.Equal(position, a.Position);
+            Assert.Equal(position.Sequence, a.Reader.ReadChanges(0, null, "", 10).Through);
+        }
+        await using var again = await bed.OpenAsync("a");
+        Assert.Equal(position, again.Position);
+    }
+
+    [Fact]
     public async Task A_full_replica_takes_only_what_makes_room()
     {
         await using var replica = await bed.OpenAsync(limits: new StorageLimits { MaxDocuments = 2 });
