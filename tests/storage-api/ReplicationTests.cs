@@ -39,6 +39,20 @@ public sealed class ReplicationTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_new_replica_accepts_no_writes_until_it_has_what_the_others_have_and_the_first_of_all_does()
+    {
+        await bed.StartAsync("a");
+        var a = bed.Client(vertex: "a");
+        await a.PutAsync(Key("there"), Bytes("1"));
+        await bed.StartAsync("b");
+        var written = await bed.Client(vertex: "b").PutAsync(Key("there"), Bytes("2"));
+        // It knew what was there: nothing is superseded.
+        await Eventually.TrueAsync(async () => (await a.GetAsync(Key("there")))!.Version == written.Version);
+        Assert.Empty(await a.ConflictsAsync());
+        Assert.Empty((await bed.Client(vertex: "b").HealthAsync()).Missing);
+    }
+
+    [Fact]
     public async Task Groups_that_were_apart_are_equal_after_they_meet_and_what_lost_is_in_sight()
     {
         await bed.StartAsync("a");

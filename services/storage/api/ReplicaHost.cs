@@ -37,6 +37,11 @@ internal sealed partial class ReplicaHost(StorageMaterials materials, StorageMet
     /// <summary>Why it is not open.</summary>
     public string Missing { get; set; } = "flor has not told yet on which vertex this replica is.";
 
+    /// <summary>
+    /// An empty replica takes what the others have before it accepts writes: what it accepted in a former life, if it had one, would look as if they knew it.
+    /// </summary>
+    public bool IsFilled { get; set; }
+
     /// <summary>Versions that came here and were not valid, since the start.</summary>
     public long RefusedCount => Interlocked.Read(ref refused);
 
@@ -60,6 +65,7 @@ internal sealed partial class ReplicaHost(StorageMaterials materials, StorageMet
         Bounds.Changed += rulesChanged.Set;
         materials.BundleChanged += rulesChanged.Set;
         var changed = rulesChanged.Next;
+        IsFilled = opened.Position.Sequence > 0;
         replica = opened;
         reevaluating = Task.Run(() => ReevaluateAsync(opened, changed));
     }
@@ -74,6 +80,12 @@ internal sealed partial class ReplicaHost(StorageMaterials materials, StorageMet
     public void MustWrite(SpiffeId author, CollectionName collection)
     {
         if (Bounds.MayWrite(author, collection.ToString(), DateTimeOffset.UtcNow).Refusal is { } refusal) throw ApiException.Forbidden(refusal);
+    }
+
+    /// <exception cref="ApiException">It is empty still.</exception>
+    public void MustBeFilled()
+    {
+        if (!IsFilled) throw ApiException.Busy($"Replica {Name} is new, and takes what the others have before it accepts writes.");
     }
 
     /// <exception cref="ApiException">Somebody else asks.</exception>

@@ -24,6 +24,9 @@ public sealed record StorageOptions
     /// <summary>How often each other replica is asked for what is missing, beside the times when it appears.</summary>
     public TimeSpan PullInterval { get; init; } = TimeSpan.FromSeconds(30);
 
+    /// <summary>How long an empty replica waits for others to be discovered before it takes itself for the first: links of a node that has just started take about a second.</summary>
+    public TimeSpan Settling { get; init; } = TimeSpan.FromSeconds(2);
+
     /// <summary>All that is wrong, each with its remedy; empty: nothing.</summary>
     public IReadOnlyList<string> Validate()
     {

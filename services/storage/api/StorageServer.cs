@@ -142,6 +142,7 @@ public sealed partial class StorageServer : IAsyncDisposable
         var missing = new List<string>();
         if (!host.IsOpen) missing.Add(host.Missing);
         else if (host.Replica.ClockBehind > StorageProtocol.MaxStampAhead) missing.Add($"the clock is {host.Replica.ClockBehind.TotalSeconds:0} s behind what is held: nothing can be written here until it is set.");
+        if (host.IsOpen && !host.IsFilled) missing.Add("it is new, and takes what the others have before it accepts writes.");
         if (exchanges?.Instances.Trouble is { } trouble) missing.Add($"other replicas cannot be discovered: {trouble}");
         return new HealthAnswer(host.IsOpen, host.IsOpen ? host.Name.ToString() : null, missing, host.RefusedCount, exchanges?.Puller.Health ?? []);
     }
@@ -166,7 +167,7 @@ public sealed partial class StorageServer : IAsyncDisposable
             TaskCompletionSource<Exception> failed)
         {
             Instances = new InstanceSet(shared.For(PortalHttp.Protocol), host.Storage, vertex, logs.CreateLogger<InstanceSet>());
-            Puller = new Puller(host, Instances, clients, options.PullInterval, metrics, time, logs.CreateLogger<Puller>());
+            Puller = new Puller(host, Instances, clients, options, metrics, time, logs.CreateLogger<Puller>());
             host.Arbiter = new Arbiter(Instances, clients, host.Name);
             bus = new BusExchange(shared.For(BusMember.Protocol), host, clients, metrics, logs);
             bus.Start();

@@ -48,6 +48,7 @@ internal sealed class StorageBed : IAsyncDisposable
         BundleFile = Path.Combine(folder, "bundle.pem"),
         BoundsFile = Path.Combine(folder, "bounds.signed"),
         PullInterval = TimeSpan.FromMinutes(10),
+        Settling = TimeSpan.Zero,
     };
 
     public async Task StopAsync(string vertex)

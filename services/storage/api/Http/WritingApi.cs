@@ -21,6 +21,7 @@ internal sealed class WritingApi(ReplicaHost host, StorageMetrics metrics)
         var request = await context.JsonAsync(StorageJson.Default.PrepareRequest, MaxPrepareBytes).ConfigureAwait(false);
         var key = KeyOf(request);
         host.MustWrite(context.Caller(), key.Collection);
+        host.MustBeFilled();
         if (request.CompareAndSwap && host.Arbiter?.Find() is { } peer)
         {
             await TellAsync(peer, key, context.RequestAborted).ConfigureAwait(false);
@@ -34,6 +35,7 @@ internal sealed class WritingApi(ReplicaHost host, StorageMetrics metrics)
     public async Task PutAsync(HttpContext context)
     {
         var (caller, key) = (context.Caller(), context.Key());
+        host.MustBeFilled();
         var version = await VersionAsync(context).ConfigureAwait(false);
         if (version.Key != key) throw ApiException.Invalid($"The version is of {version.Key}, and the request of {key}.", "Send it where it belongs.");
         var chain = Chain(context);
@@ -59,6 +61,7 @@ internal sealed class WritingApi(ReplicaHost host, StorageMetrics metrics)
     public async Task PrepareForOtherAsync(HttpContext context)
     {
         host.MustBeReplica(context);
+        host.MustBeFilled();
         var key = KeyOf(await context.JsonAsync(StorageJson.Default.PrepareRequest, MaxPrepareBytes).ConfigureAwait(false));
         await context.AnswerAsync(Answer(key, host.Replica.Prepare(key)), StorageJson.Default.PrepareAnswer).ConfigureAwait(false);
     }
@@ -67,6 +70,7 @@ internal sealed class WritingApi(ReplicaHost host, StorageMetrics metrics)
     public async Task SwapForOtherAsync(HttpContext context)
     {
         host.MustBeReplica(context);
+        host.MustBeFilled();
         var version = await VersionAsync(context).ConfigureAwait(false);
         VersionId? expected = context.Word("expected") switch
         {

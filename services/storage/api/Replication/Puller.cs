@@ -10,13 +10,15 @@ namespace Florete.Storage.Api.Replication;
 /// Replication for certainty: pulls from each other replica what it has and this one lacks, when it appears, and every 30 s. A replica that is empty first takes all that one other has, in
 /// that one's order, and the others wait for it.
 /// </summary>
-internal sealed partial class Puller(ReplicaHost host, InstanceSet instances, PeerClients clients, TimeSpan interval, StorageMetrics metrics, TimeProvider time, ILogger<Puller> logger) : IDisposable
+internal sealed partial class Puller(ReplicaHost host, InstanceSet instances, PeerClients clients, StorageOptions options, StorageMetrics metrics, TimeProvider time, ILogger<Puller> logger) : IDisposable
 {
     // Ids in one question; their versions fill an answer or not.
     private const int MaxIds = 4096;
 
     // The bus of a replica that appears is connected a little later than it is discovered, up to 5 s (docs/protocols/bus.md). What is written in between is fetched.
     private static readonly TimeSpan[] SoonAfter = [TimeSpan.FromMilliseconds(500), TimeSpan.FromSeconds(1), TimeSpan.FromSeconds(2), TimeSpan.FromSeconds(4)];
+    private static readonly TimeSpan FillLimit = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan SettlePoll = TimeSpan.FromMilliseconds(20);
     private static readonly TimeSpan LeastDelay = TimeSpan.FromMilliseconds(100);
 
     private readonly ConcurrentDictionary<SpiffeId, PeerState> peers = new();
@@ -47,13 +49,29 @@ internal sealed partial class Puller(ReplicaHost host, InstanceSet instances, Pe
         instances.Appeared = Appeared;
         instances.Gone = Gone;
         foreach (var vertex in instances.Present) Appeared(vertex);
+        var settling = Task.Run(() => SettleAsync(cancellationToken), CancellationToken.None);
         using var stop = cancellationToken.Register(() => failed.TrySetCanceled(cancellationToken));
         await failed.Task.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         (instances.Appeared, instances.Gone) = (null, null);
-        await Task.WhenAll(peers.Values.Select(static p => p.Running)).ConfigureAwait(false);
+        await Task.WhenAll(peers.Values.Select(static p => p.Running).Append(settling)).ConfigureAwait(false);
     }
 
     public void Dispose() => filling.Dispose();
+
+    // An empty replica that finds no other is the first; one that finds others, and can take nothing from them for long, is no worse.
+    private async Task SettleAsync(CancellationToken cancellationToken)
+    {
+        var begun = time.GetTimestamp();
+        long? answeredAt = null;
+        while (!host.IsFilled && !cancellationToken.IsCancellationRequested)
+        {
+            if (instances.Trouble is null) answeredAt ??= time.GetTimestamp();
+            var isAlone = answeredAt is { } at && time.GetElapsedTime(at) >= options.Settling && instances.Present.Count == 0;
+            if (!isAlone && time.GetElapsedTime(begun) > FillLimit) NotFilled(FillLimit.TotalSeconds);
+            if (isAlone || time.GetElapsedTime(begun) > FillLimit) host.IsFilled = true;
+            else await Task.Delay(SettlePoll, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
 
     private async Task RunAsync(SpiffeId vertex, PeerState peer, CancellationToken cancellationToken)
     {
@@ -68,7 +86,7 @@ internal sealed partial class Puller(ReplicaHost host, InstanceSet instances, Pe
                 if (peer.IsPresent) await PullAsync(client, peer, cancellationToken).ConfigureAwait(false);
                 if (peer.Problem is not null) PullsAgain(vertex.Name);
                 (peer.Problem, delay) = (null, LeastDelay);
-                wait = soon < SoonAfter.Length ? SoonAfter[soon++] : interval * (0.75 + (Random.Shared.NextDouble() / 2));
+                wait = soon < SoonAfter.Length ? SoonAfter[soon++] : options.PullInterval * (0.75 + (Random.Shared.NextDouble() / 2));
             }
             catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
             {
@@ -80,7 +98,7 @@ internal sealed partial class Puller(ReplicaHost host, InstanceSet instances, Pe
                 if (peer.IsPresent && peer.Problem != e.Message) CannotPull(vertex.Name, e.Message);
                 peer.Problem = e.Message;
                 wait = delay;
-                delay = delay * 2 < interval ? delay * 2 : interval;
+                delay = delay * 2 < options.PullInterval ? delay * 2 : options.PullInterval;
             }
             await Task.WhenAny(appeared, Task.Delay(wait, cancellationToken)).ConfigureAwait(false);
             if (appeared.IsCompleted) (soon, delay) = (0, LeastDelay);
@@ -90,7 +108,7 @@ internal sealed partial class Puller(ReplicaHost host, InstanceSet instances, Pe
     private async Task PullAsync(PeerClient client, PeerState peer, CancellationToken cancellationToken)
     {
         var digest = host.Replica.Digest();
-        if (digest.Sequence == 0) await FillAsync(client, cancellationToken).ConfigureAwait(false);
+        if (!host.IsFilled || digest.Sequence == 0) await FillAsync(client, cancellationToken).ConfigureAwait(false);
         while (true)
         {
             var different = await client.DifferencesAsync(host.Replica.Summary(), cancellationToken).ConfigureAwait(false);
@@ -126,13 +144,14 @@ internal sealed partial class Puller(ReplicaHost host, InstanceSet instances, Pe
         await filling.WaitAsync(cancellationToken).ConfigureAwait(false);
         try
         {
-            if (host.Replica.Digest().Sequence > 0) return;
+            if (host.IsFilled && host.Replica.Digest().Sequence > 0) return;
             var (after, isLast) = (0L, false);
             while (!isLast)
             {
                 (var versions, after, isLast) = await client.LogAsync(after, cancellationToken).ConfigureAwait(false);
                 if (versions.Count > 0) await host.MergeAsync(client, versions, null, "log", cancellationToken).ConfigureAwait(false);
             }
+            host.IsFilled = true;
             var documents = host.Replica.Digest().Documents;
             if (after > 0) Filled(documents, client.Vertex.Name);
         }
@@ -144,6 +163,9 @@ internal sealed partial class Puller(ReplicaHost host, InstanceSet instances, Pe
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Nothing can be pulled from the replica of {Replica}: {Reason} Trying again")]
     private partial void CannotPull(string replica, string reason);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "This replica is empty, and could take nothing from the others for {Seconds} s; it accepts writes nevertheless")]
+    private partial void NotFilled(double seconds);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "The replica of {Replica} is pulled from again")]
     private partial void PullsAgain(string replica);
