@@ -15,12 +15,16 @@ internal static partial class StoreCommand
 
     private static readonly Option<string?> Portal = new("--portal")
     {
-        Description = $"The portal socket of who asks; else {PortalVariable}, else the one *.portal in ./{UsualFolder}.", HelpName = "SOCKET", Recursive = true,
+        Description = $"The portal socket of who asks; else {PortalVariable}, else the one *.portal in ./{UsualFolder}.",
+        HelpName = "SOCKET",
+        Recursive = true,
     };
 
     private static readonly Option<string?> Instance = new("--instance")
     {
-        Description = "The node whose replica is asked; unless told, the nearest.", HelpName = "NODE", Recursive = true,
+        Description = "The node whose replica is asked; unless told, the nearest.",
+        HelpName = "NODE",
+        Recursive = true,
         CustomParser = CommonOptions.Parse<string?>(CommonOptions.TryParseName),
     };
 
@@ -98,12 +102,14 @@ internal static partial class StoreCommand
 
     private static Argument<DocumentKey> Document() => new("DOCUMENT")
     {
-        Description = "COLLECTION/NAME, as in apps/shop; with a unit COLLECTION/NAME:UNIT.", CustomParser = CommonOptions.Parse<DocumentKey>(TryParseKey),
+        Description = "COLLECTION/NAME, as in apps/shop; with a unit COLLECTION/NAME:UNIT.",
+        CustomParser = CommonOptions.Parse<DocumentKey>(TryParseKey),
     };
 
     private static Argument<(CollectionName Collection, string Prefix)> Documents(ArgumentArity arity) => new("COLLECTION")
     {
-        Description = "COLLECTION, or COLLECTION/PREFIX for the documents whose names begin so.", Arity = arity,
+        Description = "COLLECTION, or COLLECTION/PREFIX for the documents whose names begin so.",
+        Arity = arity,
         CustomParser = CommonOptions.Parse<(CollectionName, string)>(TryParsePrefix),
     };
 
