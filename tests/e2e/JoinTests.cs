@@ -39,11 +39,11 @@ public sealed class JoinTests(ITestOutputHelper output)
         var nodes = await JoinedNodes.StartAsync(lab);
         var random = new Random();
         var kills = 0;
-        // A join takes about half a second: kills fall before it asks, while it waits, and while it writes.
+        // A join takes a second or two: kills fall before it asks, while it waits, and while it writes.
         for (var i = 0; i < 12 && !File.Exists(nodes.C.ConfigFile); i++)
         {
-            await using var joining = lab.Start("florete-agent join", nodes.C.Network, [Programs.Agent, "join", nodes.Token, "--folder", nodes.C.Folder]);
-            await Task.Delay(random.Next(100, 900));
+            var joining = lab.Start("florete-agent join", nodes.C.Network, [Programs.Agent, "join", nodes.Token, "--folder", nodes.C.Folder]);
+            await Task.Delay(random.Next(200, 2500));
             await joining.KillAsync();
             kills++;
         }
