@@ -70,6 +70,78 @@ public class KeeperTests
     }
 
     [Fact]
+    public void What_is_revoked_is_not_renewed_until_the_operator_has_issued_it_anew()
+    {
+        using var home = new Home(Rules);
+        using var authority = NodeAuthority.Load(home.Options.Folder);
+        var keeper = Keeper(home, TimeSpan.FromSeconds(30));
+        keeper.Tend(authority);
+        var hello = SpiffeId.Parse("spiffe://home/service/hello");
+        var now = home.Clock.Now;
+        var revocation = new Revocation(hello, now + Revocation.Lead, RevocationReason.KeyCompromise, "", home.Operator.Id, now, now.AddDays(1));
+        home.Files.Verifier.Revocations.Add(revocation);
+
+        // Long after new SVIDs would begin after the revocation, with and without the files.
+        for (var minute = 0; minute < 10; minute++)
+        {
+            home.Clock.Now += TimeSpan.FromMinutes(1);
+            if (minute == 5) File.Delete(SvidFiles.CertificatePath(home.Options.IdentitiesFolder, hello));
+            keeper.Tend(authority);
+            Assert.Single(keeper.Problems, static p => p.Contains("service/hello was revoked", StringComparison.Ordinal));
+        }
+        Assert.DoesNotContain(Held(home), s => s.Id == hello);
+
+        SvidFiles.Write(home.Options.IdentitiesFolder, home.Authority.Issue(hello, TimeSpan.FromSeconds(30), revocation.ReissueTime(home.Clock.Now)));
+        for (var second = 0; second < 60; second++)
+        {
+            keeper.Tend(authority);
+            home.Clock.Now += TimeSpan.FromSeconds(1);
+        }
+        Assert.Empty(keeper.Problems);
+        Assert.Null(home.Files.Verifier.Revocations.Refusal(Held(home).Single(s => s.Id == hello)));
+    }
+
+    [Fact]
+    public void A_node_that_was_revoked_issues_its_own_again_when_its_authority_is_new()
+    {
+        using var home = new Home(Rules);
+        using var authority = NodeAuthority.Load(home.Options.Folder);
+        var keeper = Keeper(home, TimeSpan.FromSeconds(30));
+        keeper.Tend(authority);
+        var now = home.Clock.Now;
+        var revocation = new Revocation(
+            SpiffeId.Parse("spiffe://home/node/a"), now + Revocation.Lead, RevocationReason.Unspecified, "", home.Operator.Id, now, now.AddDays(1));
+        home.Files.Verifier.Revocations.Add(revocation);
+        home.Clock.Now += TimeSpan.FromMinutes(5);
+        keeper.Tend(authority);
+        Assert.Equal(2, keeper.Problems.Count(static p => p.Contains("was revoked", StringComparison.Ordinal)));
+        using var newer = home.Authority.IssueNodeAuthority("a", TimeSpan.FromDays(30), revocation.ReissueTime(home.Clock.Now));
+        keeper.Tend(newer);
+        Assert.Empty(keeper.Problems);
+        Assert.Null(home.Files.Verifier.Revocations.Refusal(Held(home).Single(static s => s.Id.Kind == IdentityKind.Vertex)));
+    }
+
+    [Fact]
+    public void What_a_revoked_authority_has_issued_is_issued_at_once_by_the_next()
+    {
+        using var home = new Home(Rules);
+        using var authority = NodeAuthority.Load(home.Options.Folder);
+        var keeper = Keeper(home, TimeSpan.FromHours(10));
+        keeper.Tend(authority);
+        var now = home.Clock.Now;
+        var revocation = new Revocation(
+            SpiffeId.Parse("spiffe://home/vertex/a"), now + Revocation.Lead, RevocationReason.Unspecified, "", home.Operator.Id, now, now.AddDays(1));
+        home.Files.Verifier.Revocations.Add(revocation);
+        home.Clock.Now += TimeSpan.FromMinutes(5);
+        using var newer = home.Authority.IssueNodeAuthority("a", TimeSpan.FromDays(30), revocation.ReissueTime(home.Clock.Now));
+        keeper.Tend(newer);
+        Assert.All(Held(home), s => Assert.Null(home.Files.Verifier.Revocations.Refusal(s)));
+        var issued = home.Events.After(0).Count;
+        keeper.Tend(newer);
+        Assert.Equal(issued, home.Events.After(0).Count);
+    }
+
+    [Fact]
     public void A_failure_is_told_and_tried_again()
     {
         using var home = new Home();

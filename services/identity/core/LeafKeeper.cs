@@ -28,11 +28,18 @@ public sealed partial class LeafKeeper(IdentityOptions options, NodeFiles files,
         foreach (var id in files.HeldByName(authority.Node.Name).Concat(held.Keys).Distinct())
         {
             held.TryGetValue(id, out var svid);
-            if (svid is not null && now < DueAt(svid)) continue;
+            if (svid is not null && now < DueAt(svid) && !IsWorthlessNow(svid, authority)) continue;
             if (NodeAuthority.MayIssue(authority.Node.Name, id, files.Bounds) is { IsAllowed: false } refused)
             {
                 // Somebody else's to renew: the operator's.
                 if (svid is not null) problems.Add($"{id.Path} is not renewed: {refused.Refusal}");
+                continue;
+            }
+            var revocation = files.Verifier.Revocations.Find(id);
+            if (revocation is not null && !MayFollow(revocation, authority, svid))
+            {
+                // A revocation would be worth nothing if it ended with the next renewal (docs/protocols/revocation.md "Clocks").
+                problems.Add($"{revocation.Describe(id.Path)}, so this node does not renew it; let the operator issue it (florctl identity issue), or let the node join again if the node itself is revoked.");
                 continue;
             }
             if (failures.TryGetValue(id, out var failure) && now < failure.NotBefore)
@@ -40,11 +47,19 @@ public sealed partial class LeafKeeper(IdentityOptions options, NodeFiles files,
                 problems.Add(failure.Problem);
                 continue;
             }
-            if (Issue(authority, id, svid, now) is { } problem) problems.Add(problem);
+            if (Issue(authority, id, svid, revocation?.ReissueTime(now) ?? now) is { } problem) problems.Add(problem);
         }
         metrics.EarliestEnd = held.Count > 0 ? held.Values.Min(static s => s.NotAfter) : null;
         Problems = problems;
     }
+
+    // Its authority was revoked, and the node has another since: nobody believes the old one, so half life is too late.
+    private bool IsWorthlessNow(X509Svid svid, NodeAuthority authority) =>
+        svid.Intermediates.Count > 0 && svid.Intermediates[0].NotBefore < authority.Certificate.NotBefore && files.Verifier.Revocations.Refusal(svid) is not null;
+
+    // Somebody who may has issued after it: the SVID at hand, or, where the node was revoked, its authority.
+    private static bool MayFollow(Revocation revocation, NodeAuthority authority, X509Svid? svid) =>
+        svid?.NotBefore >= revocation.Before || (revocation.IsOfNode && authority.NotBefore >= revocation.Before);
 
     private Dictionary<SpiffeId, X509Svid> Read(List<string> problems)
     {
@@ -73,7 +88,7 @@ public sealed partial class LeafKeeper(IdentityOptions options, NodeFiles files,
         {
             var count = (failures.GetValueOrDefault(id)?.Count ?? 0) + 1;
             var problem = $"{id.Path} cannot be renewed: {e.Message}";
-            failures[id] = new Failure(count, now + RenewalTimes.BackOff(count, FirstPause, MostPause, random.NextDouble()), problem);
+            failures[id] = new Failure(count, clock.GetUtcNow() + RenewalTimes.BackOff(count, FirstPause, MostPause, random.NextDouble()), problem);
             metrics.Renewed("svid", succeeded: false);
             NotRenewed(id.Path, e.Message);
             return problem;
