@@ -5,9 +5,9 @@ using Florete.AspNetCore;
 using Florete.Identities;
 using Florete.PortalSocket;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Console;
-using Microsoft.Extensions.DependencyInjection;
 
 namespace Florete.Identity.Program;
 

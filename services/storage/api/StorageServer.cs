@@ -67,7 +67,7 @@ public sealed partial class StorageServer : IAsyncDisposable
     public Task<Exception> Failed => failed.Task;
 
     /// <summary>It reads and writes.</summary>
-    public bool IsReady => host.IsOpen;
+    public bool IsReady => host.IsOpen && host.IsFilled;
 
     /// <param name="options">Checked here.</param>
     /// <param name="portal">Of <c>service/storage</c>; it must say which vertex publishes it.</param>
@@ -144,7 +144,7 @@ public sealed partial class StorageServer : IAsyncDisposable
         else if (host.Replica.ClockBehind > StorageProtocol.MaxStampAhead) missing.Add($"the clock is {host.Replica.ClockBehind.TotalSeconds:0} s behind what is held: nothing can be written here until it is set.");
         if (host.IsOpen && !host.IsFilled) missing.Add("it is new, and takes what the others have before it accepts writes.");
         if (exchanges?.Instances.Trouble is { } trouble) missing.Add($"other replicas cannot be discovered: {trouble}");
-        return new HealthAnswer(host.IsOpen, host.IsOpen ? host.Name.ToString() : null, missing, host.RefusedCount, exchanges?.Puller.Health ?? []);
+        return new HealthAnswer(IsReady, host.IsOpen ? host.Name.ToString() : null, missing, host.RefusedCount, exchanges?.Puller.Health ?? []);
     }
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Replica {Name} is ready")]

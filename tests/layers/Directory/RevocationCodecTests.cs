@@ -1,6 +1,6 @@
+using Florete.Identities;
 using FsCheck;
 using FsCheck.Fluent;
-using Florete.Identities;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Florete.Layers.Tests;

@@ -1,9 +1,9 @@
 using System.Net;
 using Florete.Identities;
-using AnnouncedRevocation = Florete.Layers.AnnouncedRevocation;
 using Florete.Proxy.Configuration;
 using Florete.Runtime;
 using Microsoft.Extensions.Logging.Abstractions;
+using AnnouncedRevocation = Florete.Layers.AnnouncedRevocation;
 
 namespace Florete.Proxy.Tests.Harness;
 
