@@ -88,8 +88,8 @@ public sealed class JoinTests(ITestOutputHelper output)
     public async Task SVIDs_and_authorities_of_short_life_are_renewed_on_every_node_under_a_download_also_while_the_issuer_is_cut_off()
     {
         await using var lab = await Lab.OpenAsync(output);
-        // The authorities that a issues live for two minutes: c has to renew its own over the mesh, half of the time without reaching a.
-        var nodes = await JoinedNodes.StartAsync(lab, "--svid-life", "20s", "--authority-life", "2m");
+        // The authorities that a issues live for one minute: c has to renew its own over the mesh, a third of the time without reaching a.
+        var nodes = await JoinedNodes.StartAsync(lab, "--svid-life", "20s", "--authority-life", "1m");
         var server = lab.Own(new ContentServer(nodes.B.Network, 8080));
         _ = (await nodes.JoinAsync()).Succeeded();
         // Shorter than what the join issued.
@@ -97,14 +97,14 @@ public sealed class JoinTests(ITestOutputHelper output)
         await nodes.RunIdentityFirstAsync();
         await nodes.ReachableAsync("hello");
 
-        const int Seconds = 200;
+        const int Seconds = 100;
         using var client = await SocksClient.ConnectAsync(nodes.C.Network, "hello.rete", 80);
         Assert.Equal(-1, await client.GetAsync($"/timed/{Seconds}/5000000"));
         var download = new Download();
         var reading = client.ReadAsync(-1, download);
-        await Task.Delay(TimeSpan.FromSeconds(20));
+        await Task.Delay(TimeSpan.FromSeconds(15));
         await nodes.AtoB.CutAsync();
-        await Task.Delay(TimeSpan.FromSeconds(60));
+        await Task.Delay(TimeSpan.FromSeconds(35));
         Assert.False(reading.IsCompleted, $"the download ended too early: {reading.Exception?.Message}");
         // New connections too, between b and c, by SVIDs that both made while a was away.
         await nodes.ReachableAsync("hello");
