@@ -132,6 +132,7 @@ public sealed class RefusalTests(ITestOutputHelper output)
         await cluster["a"].Process!.StopAsync();
         await cluster.SignBoundsAsync(version: 101, connect: "  - {from: [user/alice], to: [service/other]}");
         await File.WriteAllBytesAsync(cluster["a"].BoundsFile, wide);
+        await Eventually.HoldsAsync("c obeys them", () => cluster["c"].Process!.Log.Contains("version 101 are in force", StringComparison.Ordinal), () => cluster["c"].Process!.Log);
         cluster.Run(cluster["a"]);
         await Eventually.HoldsAsync(
             "c refuses, and counts it",
