@@ -38,7 +38,7 @@ public sealed class Bounds : IBounds
     {
         var now = rules;
         if (now.Stranger(caller, target) is { } refusal) return Verdict.Refused(refusal);
-        return now.Document.Connect.Any(rule => rule.Allows(caller, target))
+        return now.Coordinates(caller, target) || now.Document.Connect.Any(rule => rule.Allows(caller, target))
             ? Verdict.Allowed
             : now.Missing($"{caller.Path} connect to {target.Path}", "connect");
     }
@@ -84,8 +84,22 @@ public sealed class Bounds : IBounds
             : Verdict.Refused($"Bounds version {now.Document.Version} let {author.Path} write collection '{collection}' until {ended:u}, and this is later; move until, or remove it, and sign again.");
     }
 
+    /// <inheritdoc />
+    public Verdict MayCoordinate(SpiffeId node)
+    {
+        var now = rules;
+        if (now.Stranger(node, node) is { } refusal) return Verdict.Refused(refusal);
+        if (node.Kind is not (IdentityKind.Node or IdentityKind.Vertex)) return Verdict.Refused($"Only nodes coordinate; {node.Path} is none.");
+        return now.MayCoordinate(node.Name)
+            ? Verdict.Allowed
+            : Verdict.Refused($"Bounds version {now.Document.Version} do not let node {node.Name} have a coordinator; add it under coordinate and sign again.");
+    }
+
     private sealed class Rules(BoundsDocument document)
     {
+        // Asked for the vertex record of each of a thousand vertices.
+        private readonly HashSet<string> coordinators = new(document.Coordinate, StringComparer.Ordinal);
+
         // Asked for each of thousands of service records: by node, not by scanning all.
         private readonly ILookup<string, HostRule> hosts = document.Hosts.ToLookup(rule => rule.Node, StringComparer.Ordinal);
 
@@ -97,6 +111,12 @@ public sealed class Bounds : IBounds
         public IEnumerable<HostRule> HostsOf(string node) => hosts[node].Concat(hosts["*"]);
 
         public IEnumerable<StoreRule> StoreOf(string collection) => store[collection].Concat(store["*"]);
+
+        public bool MayCoordinate(string node) => coordinators.Contains(node) || coordinators.Contains("*");
+
+        /// <summary>What <c>coordinate</c> lets nodes do without a rule: speak with their own vertex, and coordinators with every vertex.</summary>
+        public bool Coordinates(SpiffeId caller, SpiffeId target) =>
+            coordinators.Count > 0 && caller.Kind == IdentityKind.Node && target.Kind == IdentityKind.Node && (caller == target || MayCoordinate(caller.Name));
 
         public Verdict Missing(string what, string key) => Verdict.Refused(
             $"Bounds version {Document.Version} have no rule that lets {what}; add it under {key} and sign again.");

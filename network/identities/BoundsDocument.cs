@@ -15,6 +15,9 @@ namespace Florete.Identities;
 public sealed record BoundsDocument(
     long Version, string Cluster, IReadOnlyList<LinkRule> Links, IReadOnlyList<HostRule> Hosts, IReadOnlyList<ConnectRule> Connect, IReadOnlyList<StoreRule> Store)
 {
+    /// <summary>Names of the nodes that may have the coordinator of their group; <c>*</c>: every node. Empty: there is none.</summary>
+    public IReadOnlyList<string> Coordinate { get; init; } = [];
+
     /// <summary>A text larger than this is refused unread.</summary>
     public const int MaxBytes = 1024 * 1024;
 

@@ -27,7 +27,7 @@ internal sealed class BoundsReader(string source)
             Report(line, error!);
             return null;
         }
-        if (Keys(root, "bounds", "version", "cluster", "links", "hosts", "connect", "store") is not { } keys) return null;
+        if (Keys(root, "bounds", "version", "cluster", "links", "hosts", "connect", "store", "coordinate") is not { } keys) return null;
         var version = Version(keys, root);
         var cluster = "";
         if (!keys.TryGetValue("cluster", out var clusterNode)) Report(root.Line, "'cluster' is missing; add cluster: <name>");
@@ -38,7 +38,10 @@ internal sealed class BoundsReader(string source)
             Rules(keys, "links", Link),
             Rules(keys, "hosts", Host),
             Rules(keys, "connect", Connect),
-            Rules(keys, "store", Store));
+            Rules(keys, "store", Store))
+        {
+            Coordinate = Coordinators(keys),
+        };
     }
 
     private long Version(Dictionary<string, YamlTree> keys, YamlTree root)
@@ -104,6 +107,17 @@ internal sealed class BoundsReader(string source)
             keys.ContainsKey("read") ? Patterns(keys, "read", node) : [],
             keys.ContainsKey("write") ? Patterns(keys, "write", node) : [],
             end);
+    }
+
+    private IReadOnlyList<string> Coordinators(Dictionary<string, YamlTree> keys)
+    {
+        if (keys.GetValueOrDefault("coordinate") is YamlScalar { Text: "*" }) return ["*"];
+        var names = Rules(keys, "coordinate", node => Name(node, "coordinate", allowAny: true) is { Length: > 0 } name ? new Coordinator(name, node.Line) : null);
+        foreach (var twice in names.GroupBy(static named => named.Name, StringComparer.Ordinal).Where(static group => group.Count() > 1))
+        {
+            Report(twice.Last().Line, $"'coordinate' names '{twice.Key}' twice; keep one");
+        }
+        return [.. names.Select(static named => named.Name)];
     }
 
     private string Collection(YamlTree node)
@@ -205,4 +219,6 @@ internal sealed class BoundsReader(string source)
         if (problems.Count < MaxProblems) problems.Add($"{source}:{line}: {problem}.".Replace("?.", "?", StringComparison.Ordinal));
         else if (problems.Count == MaxProblems) problems.Add($"{source}: there are more problems; mend these first.");
     }
+
+    private sealed record Coordinator(string Name, int Line);
 }

@@ -15,6 +15,9 @@ public enum SecurityEventKind
     /// <summary>A record of the directory was not taken.</summary>
     RefusedRecord,
 
+    /// <summary>A decision of a coordinator was not taken.</summary>
+    RefusedDecision,
+
     /// <summary>A revocation took effect here.</summary>
     Revocation,
 }

@@ -30,6 +30,9 @@ public interface IBounds
     /// <summary>May the node of this vertex hold the identity: publish it, or originate connections as it?</summary>
     Verdict MayHost(SpiffeId vertex, SpiffeId identity);
 
+    /// <summary>May the group of this node (or vertex) be coordinated from there? Nobody may, unless the bounds say so.</summary>
+    Verdict MayCoordinate(SpiffeId node) => Verdict.Refused("Nobody may coordinate here.");
+
     /// <summary>Raised after a newer version has taken effect.</summary>
     event Action? Changed;
 }

@@ -127,6 +127,22 @@ public sealed partial class LayerVertex : IPortal, IAsyncDisposable
         }
     }
 
+    /// <summary>Raised inside turns of the loop, after <see cref="Coordination"/> has changed.</summary>
+    public event Action? CoordinationChanged
+    {
+        add => directory.CoordinationChanged += value;
+        remove => directory.CoordinationChanged -= value;
+    }
+
+    /// <summary>Who could coordinate; inside a turn.</summary>
+    public CoordinationView Coordination => directory.Coordination;
+
+    /// <summary>The layer as it is known now; inside a turn.</summary>
+    public Topology Topology => directory.Topology;
+
+    /// <summary>Says what the coordinator program of this vertex is (<see cref="Directory.SetCandidacy"/>); inside a turn.</summary>
+    public void SetCandidacy(Candidacy? candidacy) => directory.SetCandidacy(candidacy);
+
     /// <summary>The vertex at this moment, for people; from any thread.</summary>
     public Task<LayerStatus> StatusAsync() => loop.RunAsync(() => Task.FromResult(
         new LayerStatus(forwarding.Status(), forwarding.Counters, directory.Status(), [.. directory.Services], [.. directory.OutOfReach], manager.Status(), transport.Status())));
@@ -243,14 +259,28 @@ public sealed partial class LayerVertex : IPortal, IAsyncDisposable
 
     private sealed class Services(Directory directory) : IServiceDirectory
     {
-        public IEnumerable<SpiffeId> VerticesOf(SpiffeId service) => directory.Find(service).Select(static i => i.Vertex);
+        public IEnumerable<SpiffeId> VerticesOf(SpiffeId service) => HomeOf(service) ?? directory.Find(service).Select(static i => i.Vertex);
 
-        public IEnumerable<SpiffeId> AnnouncedAt(SpiffeId service) => directory.AnnouncedAt(service);
+        public IEnumerable<SpiffeId> AnnouncedAt(SpiffeId service) => HomeOf(service) ?? directory.AnnouncedAt(service);
 
         public ulong? IncarnationOf(SpiffeId vertex) => directory.IncarnationOf(vertex);
 
-        public void Announce(HeldIdentity service) => directory.Announce(service);
+        public void Announce(HeldIdentity service)
+        {
+            if (service.Id.Kind != IdentityKind.Node) directory.Announce(service);
+        }
 
-        public void Withdraw(SpiffeId service) => directory.Withdraw(service);
+        public void Withdraw(SpiffeId service)
+        {
+            if (service.Kind != IdentityKind.Node) directory.Withdraw(service);
+        }
+
+        // A node's identity lives at its own vertex and nowhere else, so no record says where; whether it is published there, the vertex answers. Null: it is no node's.
+        private IEnumerable<SpiffeId>? HomeOf(SpiffeId identity)
+        {
+            if (identity.Kind != IdentityKind.Node) return null;
+            var home = SpiffeId.Of(identity.Cluster, IdentityKind.Vertex, identity.Name);
+            return directory.Topology.Find(home) is null ? [] : [home];
+        }
     }
 }

@@ -35,7 +35,7 @@ public sealed partial class Directory : ITurnEnd, IDisposable
     private readonly LoopTimer sweep, save, topologyTimer;
     private HashSet<SpiffeId> reachable;
     private Instant topologyBuilt, purged;
-    private bool isTopologyStale, isLinkLost, isOwnChanged, isUnsaved, isDisposed;
+    private bool isTopologyStale, isLinkLost, isOwnChanged, isCoordinationStale, isUnsaved, isDisposed;
 
     /// <exception cref="ArgumentException">An option is out of range, or the identity is not of kind <c>vertex</c>.</exception>
     public Directory(
@@ -189,10 +189,12 @@ public sealed partial class Directory : ITurnEnd, IDisposable
         if (isDisposed) return;
         if (claims.Holds(Vertex) is null) own.MoveSegment(claims.NextFree(Vertex, (ushort)(own.SegmentIndex + 1)));
         var isTopologyChanged = isTopologyStale && TryBuildTopology();
+        var isCoordinationChanged = isCoordinationStale && TryBuildCoordination();
         var changes = new List<ServiceChange>();
         foreach (var vertex in changedVertices.Order()) services.Update(vertex, reachable.Contains(vertex), changes);
         changedVertices.Clear();
         if (isTopologyChanged) TopologyChanged?.Invoke();
+        if (isCoordinationChanged) CoordinationChanged?.Invoke();
         foreach (var change in changes) ServiceChanged?.Invoke(change);
     }
 
@@ -259,6 +261,7 @@ public sealed partial class Directory : ITurnEnd, IDisposable
         changedVertices.Add(vertex);
         if (record.IsWithdrawn) claims.Remove(vertex);
         else claims.Set(new SegmentClaim(vertex, record.Body!.SegmentIndex));
+        isCoordinationStale |= old?.Body?.Candidacy != record.Body?.Candidacy || old?.IsWithdrawn != record.IsWithdrawn;
         if (old is null || old.IsWithdrawn != record.IsWithdrawn || old.Body!.SegmentIndex != record.Body!.SegmentIndex
             || !old.Body.Adjacencies.SequenceEqual(record.Body.Adjacencies))
         {
@@ -282,7 +285,7 @@ public sealed partial class Directory : ITurnEnd, IDisposable
         loop.AtEndOfTurn(this);
         if (record.Kind != RecordKind.Vertex) return;
         claims.Remove(record.Vertex);
-        isTopologyStale = true;
+        isTopologyStale = isCoordinationStale = true;
         foreach (var service in store.FindOrigin(record.Vertex)!.Services.Values.ToArray()) store.Remove(service, loop.Now);
     }
 
@@ -302,6 +305,7 @@ public sealed partial class Directory : ITurnEnd, IDisposable
         foreach (var vertex in now.Where(v => !reachable.Contains(v))) changedVertices.Add(vertex);
         foreach (var vertex in reachable.Where(v => !now.Contains(v))) changedVertices.Add(vertex);
         reachable = now;
+        isCoordinationStale = true;
         return true;
     }
 
@@ -350,7 +354,7 @@ public sealed partial class Directory : ITurnEnd, IDisposable
         intake.ForgetRefusals();
         foreach (var record in store.Records.Where(r => !admission.StillAllowed(r)).ToArray()) Drop(record);
         own.AnnounceWhatIsMissing(store);
-        isTopologyStale = true;
+        isTopologyStale = isCoordinationStale = true;
         loop.AtEndOfTurn(this);
     });
 

@@ -28,6 +28,7 @@ internal sealed partial class OwnRecords : IDisposable
     private readonly Dictionary<SpiffeId, Own> own = [];
     private readonly LoopTimer refresh, change, jump;
     private IReadOnlyList<TopologyAdjacency> wanted = [], advertised = [];
+    private Candidacy? candidacy, advertisedCandidacy;
     private ulong sequence;
     private Instant vertexIssued, vertexRefresh = Instant.Never, jumped;
     private TimeSpan jumpInterval = FirstJump;
@@ -108,6 +109,18 @@ internal sealed partial class OwnRecords : IDisposable
         wanted = [.. adjacencies.OrderBy(static a => a.MetricMicroseconds).Take(DirectoryLimits.MaxAdjacencies)
             .OrderBy(static a => a.Neighbour).ThenBy(static a => a.Segment.Value)];
         if (adjacencies.Count > DirectoryLimits.MaxAdjacencies) LogTooManyAdjacencies(logger, adjacencies.Count, DirectoryLimits.MaxAdjacencies);
+        Advertise();
+    }
+
+    /// <summary>Says what the coordinator program of this vertex is; null: nothing. At once, as links that come or go.</summary>
+    public void SetCandidacy(Candidacy? candidacy)
+    {
+        this.candidacy = candidacy;
+        Advertise();
+    }
+
+    private void Advertise()
+    {
         var wait = Urgency();
         if (wait is null)
         {
@@ -162,7 +175,7 @@ internal sealed partial class OwnRecords : IDisposable
     /// <summary>How long after the last record the next is due; null if nothing changed that matters.</summary>
     private TimeSpan? Urgency()
     {
-        if (wanted.Count != advertised.Count) return LeastChangeInterval;
+        if (wanted.Count != advertised.Count || candidacy != advertisedCandidacy) return LeastChangeInterval;
         TimeSpan? wait = null;
         for (var i = 0; i < wanted.Count; i++)
         {
@@ -184,10 +197,10 @@ internal sealed partial class OwnRecords : IDisposable
     private void IssueVertex()
     {
         change.Cancel();
-        advertised = wanted;
+        (advertised, advertisedCandidacy) = (wanted, candidacy);
         vertexIssued = loop.Now;
         var room = DirectoryLimits.MaxRecordBytes - 50 - 4 - SpiffeId.MaxLength - RecordView.SignatureBytes;
-        Sign(RecordKind.Vertex, RecordFlags.None, vertex.Current, "", new VertexBody(SegmentIndex, wanted).Encode(room));
+        Sign(RecordKind.Vertex, RecordFlags.None, vertex.Current, "", new VertexBody(SegmentIndex, wanted, candidacy).Encode(room));
         vertexRefresh = RefreshTime();
         SetRefresh();
     }

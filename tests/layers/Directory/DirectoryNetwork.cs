@@ -282,6 +282,7 @@ internal sealed class DirectoryLink(DirectoryVertex a, DirectoryVertex b)
 internal sealed class DirectoryBounds : IBounds
 {
     private readonly HashSet<(SpiffeId Vertex, SpiffeId Identity)> forbidden = [];
+    private readonly HashSet<string> coordinators = [];
 
     public event Action? Changed;
 
@@ -296,6 +297,16 @@ internal sealed class DirectoryBounds : IBounds
         forbidden.Remove((vertex, identity));
         Changed?.Invoke();
     }
+
+    /// <summary>Names exactly these under <c>coordinate</c>.</summary>
+    public void LetCoordinate(params string[] nodes)
+    {
+        coordinators.Clear();
+        coordinators.UnionWith(nodes);
+        Changed?.Invoke();
+    }
+
+    public Verdict MayCoordinate(SpiffeId node) => coordinators.Contains(node.Name) ? Verdict.Allowed : Verdict.Refused($"{node.Name} is not named.");
 
     public Verdict MayLink(SpiffeId vertex, SpiffeId neighbour) => Verdict.Allowed;
 
