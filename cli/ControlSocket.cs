@@ -7,8 +7,6 @@ namespace Florete.Cli;
 /// <summary>Asks a flor of this machine (docs/protocols/control-socket.md).</summary>
 internal static class ControlSocket
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(15);
-
     /// <summary>Where a flor may answer: as told, else FLOR_CONTROL, else in the current folder, else at the nodes whose folders lie in the operator's.</summary>
     public static IReadOnlyList<string> Candidates(string? told, string? operatorFolder)
     {
@@ -25,37 +23,32 @@ internal static class ControlSocket
     /// <exception cref="CliException">None answers, or the answer is an error.</exception>
     public static async Task<JsonElement> AskAsync(IReadOnlyList<string> candidates, JsonObject request, string remedy)
     {
+        using var connection = await OpenAsync(candidates, remedy, CancellationToken.None);
+        return await connection.AskAsync(request, CancellationToken.None);
+    }
+
+    /// <summary>A connection to the first that is there.</summary>
+    /// <exception cref="CliException">None answers.</exception>
+    public static async Task<ControlConnection> OpenAsync(IReadOnlyList<string> candidates, string remedy, CancellationToken cancellationToken)
+    {
         foreach (var path in candidates)
         {
-            using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-            using var limit = new CancellationTokenSource(Patience);
+            var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
             try
             {
-                await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), limit.Token);
+                await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellationToken);
+                return new ControlConnection(socket, path);
             }
             catch (Exception e) when (e is SocketException or ArgumentException)
             {
-                continue;
+                socket.Dispose();
             }
-            try
+            catch
             {
-                return await AskAsync(socket, path, request, limit.Token);
-            }
-            catch (Exception e) when (e is OperationCanceledException or JsonException or IOException)
-            {
-                throw new CliException($"The flor at {path} does not answer as flor does: {e.Message}", "Look at its log; name another control socket with --control.");
+                socket.Dispose();
+                throw;
             }
         }
         throw new CliException($"No flor answers at {string.Join(", ", candidates)}.", remedy);
-    }
-
-    private static async Task<JsonElement> AskAsync(Socket socket, string path, JsonObject request, CancellationToken cancellationToken)
-    {
-        using var stream = new NetworkStream(socket);
-        await stream.WriteAsync(System.Text.Encoding.UTF8.GetBytes(request.ToJsonString() + "\n"), cancellationToken);
-        using var reader = new StreamReader(stream);
-        var line = await reader.ReadLineAsync(cancellationToken) ?? throw new IOException("it closed the connection");
-        var answer = JsonDocument.Parse(line).RootElement;
-        return answer.TryGetProperty("error", out var error) ? throw new CliException($"flor at {path}: {error.GetString()}") : answer;
     }
 }

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Florete.Cli.Group;
 using Florete.Cli.Local;
 using Florete.Identities;
 
@@ -23,6 +24,8 @@ public static class Program
             RevocationsCommand.Create(),
             IssuerCommand.Create(),
             TokenCommand.Create(),
+            GroupCommands.Get(),
+            GroupCommands.Status(),
             LocalCommand.Create(),
         };
         var parsed = root.Parse(args);

@@ -21,6 +21,9 @@ public interface IClusterVertex : IAsyncDisposable
     /// <summary>What <c>flor status</c> shows of the network; from any thread.</summary>
     Task<VertexReport> ReportAsync(CancellationToken cancellationToken);
 
+    /// <summary>Every vertex of the layer that the directory knows; from any thread.</summary>
+    Task<IReadOnlyList<DirectoryMember>> MembersAsync(CancellationToken cancellationToken);
+
     /// <summary>Each vertex on the way to the one that publishes the target, nearest first.</summary>
     /// <exception cref="PortalException">There is no such target, or no way to it.</exception>
     Task<IReadOnlyList<TraceHop>> TraceAsync(SpiffeId target, CancellationToken cancellationToken);

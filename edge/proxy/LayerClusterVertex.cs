@@ -79,6 +79,8 @@ internal sealed partial class LayerClusterVertex : IClusterVertex
         return VertexReports.Make(status, port, links?.RefusedHandshakes ?? 0, configuration, counting);
     }
 
+    public Task<IReadOnlyList<DirectoryMember>> MembersAsync(CancellationToken cancellationToken) => vertex.MembersAsync().WaitAsync(cancellationToken);
+
     public async Task<IReadOnlyList<TraceHop>> TraceAsync(SpiffeId target, CancellationToken cancellationToken)
     {
         var hops = await vertex.TraceAsync(target, cancellationToken).ConfigureAwait(false);

@@ -7,6 +7,7 @@ public class ControlProtocolTests
 {
     [Theory]
     [InlineData("""{"version":1,"command":"status"}""")]
+    [InlineData("""{"version":1,"command":"topology"}""")]
     [InlineData("""{"version":1,"command":"trace","target":"hello.rete"}""")]
     [InlineData("""{"version":1,"command":"discover","watch":true}""")]
     [InlineData("""{"version":1,"command":"reload","later":"fields are ignored"}""")]

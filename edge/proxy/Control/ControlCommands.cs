@@ -15,6 +15,9 @@ internal sealed class ControlCommands(FlorNode node)
             case "status":
                 yield return New() with { Status = await StatusAsync(cancellationToken).ConfigureAwait(false) };
                 break;
+            case "topology":
+                yield return New() with { Topology = TopologyReport.Of(await node.Vertex.MembersAsync(cancellationToken).ConfigureAwait(false), node.Materials.Bounds) };
+                break;
             case "health":
                 yield return New() with { Problems = Metrics.Health.ProblemsOf(await StatusAsync(cancellationToken).ConfigureAwait(false), DateTimeOffset.UtcNow) };
                 break;

@@ -6,7 +6,7 @@ namespace Florete.Proxy.Control;
 
 /// <summary>One line to the control socket (docs/protocols/control-socket.md).</summary>
 /// <param name="Version">1.</param>
-/// <param name="Command">status, health, trace, discover, reload, announce, revocations, events.</param>
+/// <param name="Command">status, topology, health, trace, discover, reload, announce, revocations, events.</param>
 /// <param name="Target">Of trace: a name.</param>
 /// <param name="Watch">Of discover: go on with every change.</param>
 /// <param name="Document">Of announce: the signed message, base64.</param>
@@ -20,6 +20,8 @@ internal sealed record ControlAnswer(int Version)
     public string? Error { get; init; }
 
     public StatusReport? Status { get; init; }
+
+    public TopologyReport? Topology { get; init; }
 
     public IReadOnlyList<TraceHop>? Hops { get; init; }
 
@@ -133,8 +135,8 @@ internal static class ControlProtocol
         }
         if (request is null) error = "The request is null; send {\"version\":1,\"command\":\"status\"}.";
         else if (request.Version != Version) error = $"The request has version {request.Version}, and this flor speaks version {Version}; use the flor program of this node's version.";
-        else if (request.Command is not ("status" or "health" or "trace" or "discover" or "reload" or "announce" or "revocations" or "events"))
-            error = "The command is none of status, health, trace, discover, reload, announce, revocations, events.";
+        else if (request.Command is not ("status" or "topology" or "health" or "trace" or "discover" or "reload" or "announce" or "revocations" or "events"))
+            error = "The command is none of status, topology, health, trace, discover, reload, announce, revocations, events.";
         else if (request.Command == "trace" && string.IsNullOrEmpty(request.Target)) error = "trace needs a target; send \"target\":\"hello.rete\".";
         else if (request.Command == "announce" && request.Document is not { Length: > 0 }) error = "announce needs a document; send what florctl revoke --out wrote, in base64.";
         if (error is not null) request = null;

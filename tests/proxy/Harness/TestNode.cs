@@ -115,6 +115,8 @@ internal sealed class TestNode : IAsyncDisposable
 
         public Task<VertexReport> ReportAsync(CancellationToken cancellationToken) => Task.FromResult(new VertexReport([], [], [], new Dictionary<string, long>()));
 
+        public Task<IReadOnlyList<Florete.Layers.DirectoryMember>> MembersAsync(CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<Florete.Layers.DirectoryMember>>([]);
+
         public Task<IReadOnlyList<TraceHop>> TraceAsync(SpiffeId target, CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<TraceHop>>([]);
 
         public Task<AnnouncedRevocation> AnnounceAsync(ReadOnlyMemory<byte> message, CancellationToken cancellationToken) =>
