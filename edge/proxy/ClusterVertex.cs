@@ -52,9 +52,16 @@ public delegate Task<IClusterVertex> VertexFactory(VertexParts parts, Cancellati
 /// <param name="Services">What is published where.</param>
 /// <param name="Counters">By name: packets forwarded, dropped by reason, …</param>
 /// <param name="RevocationProblem">Why revocations could not be saved; null: they are.</param>
+/// <param name="Paths">What is decided otherwise than the best path.</param>
 public sealed record VertexReport(
     IReadOnlyList<LinkReport> Links, IReadOnlyList<NextHopReport> NextHops, IReadOnlyList<ServiceReport> Services,
-    IReadOnlyDictionary<string, long> Counters, string? RevocationProblem = null);
+    IReadOnlyDictionary<string, long> Counters, string? RevocationProblem = null, IReadOnlyList<PathReport>? Paths = null);
+
+/// <param name="To">Path of the destination's identity.</param>
+/// <param name="Via">What is to be passed: names of vertices, and of links (<c>c&gt;b</c>).</param>
+/// <param name="InUse">Packets take it.</param>
+/// <param name="Problem">Why they take the best path instead; null: they do not.</param>
+public sealed record PathReport(string To, IReadOnlyList<string> Via, bool InUse, string? Problem);
 
 /// <param name="Neighbour">Path of the neighbour's identity: vertex/b.</param>
 /// <param name="State">up, down, connecting.</param>

@@ -16,7 +16,8 @@ internal static class VertexReports
             r.Vertex.Path, [.. r.NextHops.Select(static n => n.Path)], r.Repair, r.MetricMicroseconds))],
         Services(layer.Services, layer.OutOfReach),
         Counters(layer, port, refusedHandshakes),
-        layer.Directory.RevocationProblem);
+        layer.Directory.RevocationProblem,
+        [.. layer.Forwarding.Paths.Select(static p => new PathReport(p.To.Path, [.. p.Via.Select(static step => step.ToString())], p.Problem is null, p.Problem))]);
 
     public static long? Microseconds(TimeSpan? time) => time is { } t ? (long)t.TotalMicroseconds : null;
 

@@ -155,6 +155,14 @@ public sealed partial class LayerVertex : IPortal, IAsyncDisposable
         return Task.CompletedTask;
     });
 
+    /// <summary>Replaces the decided paths (<see cref="ForwardingEngine.SetPaths"/>); in force when it completes. From any thread.</summary>
+    /// <exception cref="ArgumentException">A path is not one, or there are too many; nothing has changed.</exception>
+    public Task SetPathsAsync(IReadOnlyList<DecidedPath> paths) => loop.RunAsync(() =>
+    {
+        forwarding.SetPaths(paths);
+        return Task.CompletedTask;
+    });
+
     /// <summary>Hop by hop to the nearest vertex that publishes the target; from any thread.</summary>
     /// <exception cref="PortalException">
     /// NotFound: nothing publishes it, or there is no such vertex. Unreachable: it is known, and no path leads there. LimitReached: too many probes are

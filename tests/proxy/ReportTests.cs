@@ -29,10 +29,12 @@ public class ReportTests
         var now = DateTimeOffset.UnixEpoch;
         var status = new StatusReport(
             "vertex/a", "home", 1, now, 1, [new("user/alice", now.AddHours(1), "It was revoked | yes.")], [], [], [], [], [], new ConnectionsReport(0, 0, 0, 0),
-            new Dictionary<string, long>(), [new("user/alice", now, "superseded", "a | b", "operator/root", now, now)], "The disk is full.");
+            new Dictionary<string, long>(), [new("user/alice", now, "superseded", "a | b", "operator/root", now, now)], "The disk is full.",
+            [new("vertex/b", ["d", "d>c"], false, "there is no link | now.")]);
         var table = Tables.Status(status);
         Assert.Contains("REVOKED: It was revoked / yes.", table, StringComparison.Ordinal);
         Assert.Contains("superseded  a / b", table, StringComparison.Ordinal);
+        Assert.Contains("d, d>c  not used: there is no link / now.", table, StringComparison.Ordinal);
         var problems = Metrics.Health.ProblemsOf(status, now);
         Assert.Equal(2, problems.Count);
         Assert.Contains("florctl identity issue", problems[0], StringComparison.Ordinal);

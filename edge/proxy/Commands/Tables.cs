@@ -15,6 +15,7 @@ internal static class Tables
         Section(text, "LINK|STATE|ADDRESS|ROUND TRIP|LOSS|DOWNS|", status.Links.Select(static l =>
             $"{l.Neighbour}|{l.State}|{l.Address}|{Time(l.RoundTripMicroseconds)}|{l.Loss.ToString("0.0%", CultureInfo.InvariantCulture)}|{l.Downs}|{l.Reason}"));
         Section(text, "TO|NEXT HOPS|COST|BACKUP", status.NextHops.Select(static n => $"{n.Vertex}|{string.Join(", ", n.Via)}|{Time(n.MetricMicroseconds)}|{n.Backup}"));
+        Section(text, "DECIDED PATH TO|VIA|", (status.Paths ?? []).Select(static p => $"{p.To}|{string.Join(", ", p.Via)}|{(p.Problem is null ? "in use" : "not used: " + Cell(p.Problem))}"));
         ServiceSection(text, status.Services);
         Section(text, "INBOUND|AS|TO", status.Inbounds.Select(static i => $"{i.Listen}|{i.As}|{i.ForwardTo ?? "(proxy)"}"));
         Section(text, "OUTBOUND|PROGRAM", status.Outbounds.Select(static o => $"{o.Service}|{o.Target}"));

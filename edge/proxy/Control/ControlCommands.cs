@@ -80,7 +80,8 @@ internal sealed class ControlCommands(FlorNode node)
                 ["edge.refusedSignatures"] = node.Portals.Signing.Refused,
             },
             Revocations,
-            vertex.RevocationProblem);
+            vertex.RevocationProblem,
+            vertex.Paths);
     }
 
     private async Task<ControlAnswer> AnnounceAsync(ReadOnlyMemory<byte> document, CancellationToken cancellationToken)

@@ -52,7 +52,7 @@ internal sealed record StatusReport(
     string Node, string Cluster, int ProcessId, DateTimeOffset Started, long BoundsVersion, IReadOnlyList<IdentityReport> Identities,
     IReadOnlyList<LinkReport> Links, IReadOnlyList<NextHopReport> NextHops, IReadOnlyList<ServiceReport> Services,
     IReadOnlyList<InboundReport> Inbounds, IReadOnlyList<OutboundReport> Outbounds, ConnectionsReport Connections,
-    IReadOnlyDictionary<string, long> Counters, IReadOnlyList<RevocationReport> Revocations, string? RevocationProblem = null);
+    IReadOnlyDictionary<string, long> Counters, IReadOnlyList<RevocationReport> Revocations, string? RevocationProblem = null, IReadOnlyList<PathReport>? Paths = null);
 
 /// <param name="Name">Path.</param>
 /// <param name="NotAfter">When its SVID expires.</param>

@@ -26,7 +26,11 @@ public sealed partial class ForwardingEngine
         pending = topology;
         if (IsHolding)
         {
-            if (FailureNews.IsOnlyAbout(lost, Self, table.Topology, topology)) return;
+            if (FailureNews.IsOnlyAbout(lost, Self, table.Topology, topology))
+            {
+                ApplyDecided();
+                return;
+            }
             CancelHold();
         }
         ScheduleComputation();
@@ -49,6 +53,7 @@ public sealed partial class ForwardingEngine
         links.ChooseBest();
         // Good news does not wait: what was held back describes the layer with the link lost, and the next topology has it again.
         if (lost.Remove(adjacency.Neighbour) && IsHolding) CancelHold();
+        ApplyDecided();
         PathsChanged?.Invoke();
     }
 
@@ -66,6 +71,7 @@ public sealed partial class ForwardingEngine
             if (isFirst && computation.HasRepairs && options.RepairHold > TimeSpan.Zero) holdTimer.Set(loop.Now + options.RepairHold);
             else if (!isFirst) EndHold();
         }
+        ApplyDecided();
         PathsChanged?.Invoke();
         LinksLost?.Invoke();
     }
@@ -90,6 +96,7 @@ public sealed partial class ForwardingEngine
         holdTimer.Cancel();
         lost.Clear();
         if (pending is not null) ScheduleComputation();
+        else ApplyDecided();
     }
 
     private void EndHold() => CancelHold();
@@ -110,6 +117,7 @@ public sealed partial class ForwardingEngine
         computeTimer.Cancel();
         var isLoss = FailureNews.HasLoss(table.Topology, topology);
         table = RouteTable.Compute(topology, Self, LinksTo);
+        ApplyDecided();
         ForgetUnused();
         computation.StartRepairs();
         PathsChanged?.Invoke();

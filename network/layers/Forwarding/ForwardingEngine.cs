@@ -37,6 +37,7 @@ public sealed partial class ForwardingEngine
         foreach (var c in self.ToString()) hashSeed = (hashSeed * 31) + c;
         loopback = new Loopback(this);
         computation = new Computation(this);
+        decided = new DecidedPaths(self, neighbour => neighbours.TryGetValue(neighbour, out var links) && links.Best is not null);
         oam = new OamEndpoint(this, loop, pool, this.options);
         receivers[(byte)PayloadType.Oam] = oam;
         holdTimer = loop.CreateTimer(EndHold);
@@ -77,8 +78,8 @@ public sealed partial class ForwardingEngine
     }
 
     /// <summary>
-    /// Sends a payload to a vertex by the best path; to itself: delivered at the end of the turn. The header is pushed in place.
-    /// Takes ownership of the packet.
+    /// Sends a payload to a vertex by the path that is decided for it, else by the best one; to itself: delivered at the end of the turn. The header is pushed
+    /// in place. Takes ownership of the packet.
     /// </summary>
     public SendResult Send(
         PacketBuffer payload,
@@ -86,11 +87,16 @@ public sealed partial class ForwardingEngine
         SpiffeId vertex,
         uint flowLabel,
         TrafficClass trafficClass,
-        byte timeToLive = LayerSizes.InitialTimeToLive) => Send(payload, type, vertex, [], flowLabel, trafficClass, timeToLive);
+        byte timeToLive = LayerSizes.InitialTimeToLive)
+    {
+        if (vertex == Self) return Send(payload, type, segment, [], flowLabel, trafficClass, timeToLive);
+        var route = table.Find(vertex);
+        return Send(payload, type, route?.Segment, route?.Decided is { } path ? path.Segments : [], flowLabel, trafficClass, timeToLive);
+    }
 
     /// <summary>
     /// Sends a payload by a path of segments (node segments; adjacency segments of the vertex reached until then), at the end of which
-    /// the vertex's own segment is put. Takes ownership of the packet.
+    /// the vertex's own segment is put; without any: by the best path, whatever is decided. Takes ownership of the packet.
     /// </summary>
     public SendResult Send(
         PacketBuffer payload,
@@ -99,17 +105,8 @@ public sealed partial class ForwardingEngine
         ReadOnlySpan<Label> via,
         uint flowLabel,
         TrafficClass trafficClass,
-        byte timeToLive = LayerSizes.InitialTimeToLive)
-    {
-        if (via.Length >= LayerSizes.MaxSegments) return Drop(payload, DropReason.TooManySegments, SendResult.TooLarge);
-        if (segment is not { } own) return Drop(payload, DropReason.NoRoute, SendResult.NoRoute);
-        Label destination;
-        if (vertex == Self) destination = own;
-        else if (table.Find(vertex) is { } route) destination = route.Segment;
-        else return Drop(payload, DropReason.NoRoute, SendResult.NoRoute);
-        LabelStack.Push(payload, type, own, flowLabel, via, destination, trafficClass, timeToLive);
-        return Process(payload, via.Length + 1 + LabelStack.TrailingEntries, null);
-    }
+        byte timeToLive = LayerSizes.InitialTimeToLive) =>
+        Send(payload, type, vertex == Self ? segment : table.Find(vertex)?.Segment, via, flowLabel, trafficClass, timeToLive);
 
     /// <summary>Sends a payload to the other end of one link, in the control class. Takes ownership of the packet.</summary>
     public SendResult SendToNeighbour(Adjacency adjacency, PacketBuffer payload, PayloadType type)
@@ -128,24 +125,13 @@ public sealed partial class ForwardingEngine
         return vertex is not null;
     }
 
-    /// <summary>What the best path to a vertex is like; null: there is none.</summary>
-    public PathQuality? QualityTo(SpiffeId vertex)
+    private SendResult Send(
+        PacketBuffer payload, PayloadType type, Label? destination, ReadOnlySpan<Label> via, uint flowLabel, TrafficClass trafficClass, byte timeToLive)
     {
-        if (vertex == Self) return new PathQuality(0, 0, 0, 0, PacketBuffer.CapacityBytes, PacketBuffer.CapacityBytes);
-        if (table.Find(vertex) is not { } route) return null;
-        int largest = int.MaxValue, unsegmented = int.MaxValue;
-        foreach (var hop in route.NextHops)
-        {
-            if (hop.Best is not { } adjacency) continue;
-            largest = Math.Min(largest, adjacency.Flow.MaxDatagramBytes);
-            unsegmented = Math.Min(unsegmented, adjacency.Flow.UnsegmentedDatagramBytes);
-        }
-        if (largest == int.MaxValue)
-        {
-            if (route.Repair?.FirstHop.Best is not { } adjacency) return null;
-            (largest, unsegmented) = (adjacency.Flow.MaxDatagramBytes, adjacency.Flow.UnsegmentedDatagramBytes);
-        }
-        return new PathQuality(route.MetricMicroseconds, route.Hops, route.LossPartsPerMillion, route.CapacityBitsPerSecond, largest, unsegmented);
+        if (via.Length >= LayerSizes.MaxSegments) return Drop(payload, DropReason.TooManySegments, SendResult.TooLarge);
+        if (segment is not { } own || destination is not { } last) return Drop(payload, DropReason.NoRoute, SendResult.NoRoute);
+        LabelStack.Push(payload, type, own, flowLabel, via, last, trafficClass, timeToLive);
+        return Process(payload, via.Length + 1 + LabelStack.TrailingEntries, null);
     }
 
     private bool IsOwn(Label label) => label == segment || (label == formerSegment && table.Find(label) is null);

@@ -8,7 +8,9 @@ namespace Florete.Layers;
 /// <param name="IsHolding">Repairs are in use after a failure, new next hops wait.</param>
 /// <param name="Adjacencies">The standing adjacencies.</param>
 /// <param name="Routes">By identity of the destination.</param>
-public sealed record ForwardingStatus(Label? Segment, bool IsHolding, IReadOnlyList<AdjacencyStatus> Adjacencies, IReadOnlyList<RouteStatus> Routes);
+/// <param name="Paths">What is decided otherwise, by identity of the destination.</param>
+public sealed record ForwardingStatus(
+    Label? Segment, bool IsHolding, IReadOnlyList<AdjacencyStatus> Adjacencies, IReadOnlyList<RouteStatus> Routes, IReadOnlyList<DecidedPathStatus> Paths);
 
 /// <param name="Neighbour">The other end.</param>
 /// <param name="Segment">The adjacency segment.</param>
@@ -34,7 +36,8 @@ public sealed partial class ForwardingEngine
         [.. Adjacencies.OrderBy(static a => a.Neighbour).Select(static a =>
             new AdjacencyStatus(a.Neighbour, a.Segment, a.MetricMicroseconds, a.LossPartsPerMillion, a.CapacityBitsPerSecond))],
         [.. table.Routes.OrderBy(static r => r.Id).Select(static r =>
-            new RouteStatus(r.Id, r.Segment, r.MetricMicroseconds, r.Hops, [.. r.NextHops.Select(static n => n.Id)], Describe(r)))]);
+            new RouteStatus(r.Id, r.Segment, r.Figures.MetricMicroseconds, r.Figures.Hops, [.. r.NextHops.Select(static n => n.Id)], Describe(r)))],
+        decided.Status());
 
     /// <summary>Publishes <see cref="Counters"/> as observable counters of a meter; they end with it.</summary>
     public void Publish(Meter meter)

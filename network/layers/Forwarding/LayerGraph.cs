@@ -52,6 +52,13 @@ internal sealed class LayerGraph
 
     public ReadOnlySpan<Edge> EdgesOf(int vertex) => Edges.AsSpan(firstEdge[vertex]..firstEdge[vertex + 1]);
 
+    /// <summary>False also where one of them is not in the graph.</summary>
+    public bool TryFindEdge(SpiffeId from, SpiffeId to, out Edge found)
+    {
+        found = default;
+        return indexes.TryGetValue(from, out var begin) && indexes.TryGetValue(to, out var end) && TryFindEdge(begin, end, out found);
+    }
+
     public bool TryFindEdge(int from, int to, out Edge found)
     {
         foreach (ref readonly var edge in EdgesOf(from))

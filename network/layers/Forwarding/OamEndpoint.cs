@@ -152,7 +152,11 @@ internal sealed class OamEndpoint(ForwardingEngine engine, EventLoop loop, Packe
         identity.CopyTo(packet.Append(identity.Length));
         data.CopyTo(packet.Append(data.Length));
         // Control is for what holds the layer together; whoever asks for answers must not crowd that out.
-        return engine.Send(packet, PayloadType.Oam, to, flowLabel, trafficClass == TrafficClass.Control ? TrafficClass.Interactive : trafficClass, timeToLive);
+        var carried = trafficClass == TrafficClass.Control ? TrafficClass.Interactive : trafficClass;
+        // A probe shows the way that connections take; answers come by the best one, since they may be about what is decided here.
+        return message.Kind == OamKind.EchoRequest
+            ? engine.Send(packet, PayloadType.Oam, to, flowLabel, carried, timeToLive)
+            : engine.Send(packet, PayloadType.Oam, to, [], flowLabel, carried, timeToLive);
     }
 
     private sealed record Probe(SpiffeId Target, byte TimeToLive, Instant SentAt, LoopPromise<TraceHop> Answer);

@@ -40,7 +40,7 @@ public enum SendResult
     BadPath,
 }
 
-/// <summary>The measured properties of the best path to a vertex, the worst of its links counting.</summary>
+/// <summary>The measured properties of the path that packets to a vertex take, the worst of its links counting.</summary>
 /// <param name="MetricMicroseconds">Sum of the metrics.</param>
 /// <param name="Hops">Links to pass; 0: the vertex itself.</param>
 /// <param name="LossPartsPerMillion">Loss of the worst link.</param>
@@ -50,6 +50,12 @@ public enum SendResult
 public readonly record struct PathQuality(
     long MetricMicroseconds, int Hops, uint LossPartsPerMillion, ulong CapacityBitsPerSecond, int MaxDatagramBytes, int UnsegmentedDatagramBytes)
 {
+    /// <summary>Segments that are decided for it, above the destination's.</summary>
+    public int PushedSegments { get; init; }
+
+    /// <summary>What is put before a payload on this path.</summary>
+    public int HeaderBytes => LayerSizes.BaseHeaderBytes + (PushedSegments * LabelStackEntry.Bytes);
+
     /// <summary>The first link takes the large payload with a full stack of segments.</summary>
     public bool CarriesLargePayload => MaxDatagramBytes >= LayerSizes.LargePayloadBytes + LayerSizes.MaxHeaderBytes;
 }

@@ -39,6 +39,24 @@ internal enum Protection
 /// <param name="Protection">What it withstands.</param>
 internal sealed record Repair(NeighbourLinks FirstHop, Label[] Segments, Protection Protection);
 
+/// <summary>What a path is like, as the topology says.</summary>
+/// <param name="MetricMicroseconds">Sum of the metrics.</param>
+/// <param name="Hops">Links to pass; of equal paths the most.</param>
+/// <param name="LossPartsPerMillion">Of the worst link.</param>
+/// <param name="CapacityBitsPerSecond">Of the narrowest known; 0: none is.</param>
+internal sealed record PathFigures(long MetricMicroseconds, int Hops, uint LossPartsPerMillion, ulong CapacityBitsPerSecond)
+{
+    public static PathFigures None { get; } = new(0, 0, 0, 0);
+
+    public static PathFigures Of(TopologyAdjacency link, uint cost) => new(cost, 1, link.LossPartsPerMillion, link.CapacityBitsPerSecond);
+
+    public static ulong Narrowest(ulong a, ulong b) => a == 0 ? b : b == 0 ? a : Math.Min(a, b);
+
+    public PathFigures Then(PathFigures next) => new(
+        MetricMicroseconds + next.MetricMicroseconds, Hops + next.Hops, Math.Max(LossPartsPerMillion, next.LossPartsPerMillion),
+        Narrowest(CapacityBitsPerSecond, next.CapacityBitsPerSecond));
+}
+
 /// <summary>How packets with one node segment go on.</summary>
 internal sealed class Route(TopologyVertex vertex, NeighbourLinks[] nextHops)
 {
@@ -55,11 +73,9 @@ internal sealed class Route(TopologyVertex vertex, NeighbourLinks[] nextHops)
     /// <summary>For an adjacency segment to this vertex whose link is lost.</summary>
     public Repair? LinkRepair { get; set; }
 
-    public required long MetricMicroseconds { get; init; }
+    /// <summary>What packets of this vertex itself take instead; null: nothing else is decided, or what is cannot be used now.</summary>
+    public PathInUse? Decided { get; set; }
 
-    public required int Hops { get; init; }
-
-    public required uint LossPartsPerMillion { get; init; }
-
-    public required ulong CapacityBitsPerSecond { get; init; }
+    /// <summary>Of the best path.</summary>
+    public required PathFigures Figures { get; init; }
 }

@@ -11,6 +11,7 @@ internal sealed class RouteTable
 
     private readonly Dictionary<uint, Route> bySegment = [];
     private readonly Dictionary<SpiffeId, Route> byVertex = [];
+    private readonly Dictionary<int, Walk> walks = [];
 
     private RouteTable(Topology topology, LayerGraph graph, int self)
     {
@@ -50,13 +51,7 @@ internal sealed class RouteTable
             if (vertex == root) continue;
             walk.Visit(vertex);
             var hops = walk.NextHops(vertex).Take(MaxEqualNextHops).Select(n => neighbour(graph.Vertices[n].Id)).ToArray();
-            var route = new Route(graph.Vertices[vertex], hops)
-            {
-                MetricMicroseconds = paths.Distance[vertex],
-                Hops = walk.Hops[vertex],
-                LossPartsPerMillion = walk.Loss[vertex],
-                CapacityBitsPerSecond = walk.Capacity[vertex],
-            };
+            var route = new Route(graph.Vertices[vertex], hops) { Figures = walk.Figures(vertex) };
             table.byVertex.Add(route.Id, route);
             // Two claims of one segment are settled by the directory; until then the first identity has it here as everywhere.
             if (!table.bySegment.TryGetValue(route.Segment.Value, out var other) || route.Id < other.Id) table.bySegment[route.Segment.Value] = route;
@@ -64,17 +59,48 @@ internal sealed class RouteTable
         return table;
     }
 
+    /// <summary>
+    /// What a decided path is like; computed when somebody asks, for it takes the shortest paths from every vertex in between.
+    /// </summary>
+    public PathFigures FiguresOf(PathInUse path)
+    {
+        if (path.Figures is { } known) return known;
+        var sum = PathFigures.None;
+        foreach (var leg in path.Legs) sum = sum.Then(FiguresOf(leg));
+        return path.Figures = sum;
+    }
+
+    private PathFigures FiguresOf(Leg leg)
+    {
+        if (leg.IsLink) return Graph.TryFindEdge(leg.From, leg.To, out var edge) ? PathFigures.Of(edge.Adjacency, edge.Cost) : PathFigures.None;
+        if (leg.From == Self) return byVertex[Graph.Vertices[leg.To].Id].Figures;
+        if (!walks.TryGetValue(leg.From, out var walk)) walks.Add(leg.From, walk = Walk.From(Graph, leg.From));
+        return walk.Figures(leg.To);
+    }
+
     /// <summary>Carries next hops and the worst of each path outwards, vertices by rising distance.</summary>
     private sealed class Walk(LayerGraph graph, int root, ShortestPaths paths)
     {
+        private readonly ShortestPaths paths = paths;
         private readonly int[] neighbours = graph.EdgesOf(root).ToArray().Select(static e => e.To).ToArray();
-        private readonly ulong[]?[] nextHops = new ulong[graph.Count][];
+        private readonly int[] hops = new int[graph.Count];
+        private readonly uint[] loss = new uint[graph.Count];
+        private readonly ulong[] capacity = new ulong[graph.Count];
+        private ulong[]?[] nextHops = new ulong[graph.Count][];
 
-        public int[] Hops { get; } = new int[graph.Count];
+        /// <summary>Of another vertex than the own one: only what its paths are like.</summary>
+        public static Walk From(LayerGraph graph, int root)
+        {
+            var walk = new Walk(graph, root, ShortestPaths.From(graph, root, Excluded.Nothing));
+            foreach (var vertex in walk.paths.Order)
+            {
+                if (vertex != root) walk.Visit(vertex);
+            }
+            walk.nextHops = [];
+            return walk;
+        }
 
-        public uint[] Loss { get; } = new uint[graph.Count];
-
-        public ulong[] Capacity { get; } = new ulong[graph.Count];
+        public PathFigures Figures(int vertex) => new(paths.Distance[vertex], hops[vertex], loss[vertex], capacity[vertex]);
 
         public void Visit(int vertex)
         {
@@ -93,9 +119,9 @@ internal sealed class RouteTable
                     for (var word = 0; word < set.Length; word++) set[word] |= nextHops[before]![word];
                 }
                 graph.TryFindEdge(before, vertex, out var into);
-                Hops[vertex] = Math.Max(Hops[vertex], Hops[before] + 1);
-                Loss[vertex] = Math.Max(Loss[vertex], Math.Max(Loss[before], into.Adjacency.LossPartsPerMillion));
-                Capacity[vertex] = Narrowest(Capacity[vertex], Narrowest(Capacity[before], into.Adjacency.CapacityBitsPerSecond));
+                hops[vertex] = Math.Max(hops[vertex], hops[before] + 1);
+                loss[vertex] = Math.Max(loss[vertex], Math.Max(loss[before], into.Adjacency.LossPartsPerMillion));
+                capacity[vertex] = PathFigures.Narrowest(capacity[vertex], PathFigures.Narrowest(capacity[before], into.Adjacency.CapacityBitsPerSecond));
             }
         }
 
@@ -107,7 +133,5 @@ internal sealed class RouteTable
                 for (var bits = set[word]; bits != 0; bits &= bits - 1) yield return neighbours[(word * 64) + BitOperations.TrailingZeroCount(bits)];
             }
         }
-
-        private static ulong Narrowest(ulong a, ulong b) => a == 0 ? b : b == 0 ? a : Math.Min(a, b);
     }
 }

@@ -187,7 +187,7 @@ internal sealed partial class TransportConnection : ITurnEnd
     {
         var path = Endpoint.Forwarding.QualityTo(RemoteVertex);
         // A link that a layer carries has less room in one segment than one of UDP.
-        var unsegmented = (path?.UnsegmentedDatagramBytes ?? int.MaxValue) - LayerSizes.BaseHeaderBytes;
+        var unsegmented = (path?.UnsegmentedDatagramBytes ?? int.MaxValue) - (path?.HeaderBytes ?? LayerSizes.BaseHeaderBytes);
         var small = Math.Clamp(unsegmented, QuicOptions.LeastPacketBytes, LayerSizes.SmallPayloadBytes);
         if (!IsConfirmed) return small;
         var statistics = Statistics;

@@ -58,7 +58,7 @@ internal sealed class SealedFlow : DatagramFlow, IDisposable
 
     public override int MaxDatagramBytes => Fitting(path?.MaxDatagramBytes, LayerSizes.MaxHeaderBytes);
 
-    public override int UnsegmentedDatagramBytes => Fitting(path?.UnsegmentedDatagramBytes, LayerSizes.BaseHeaderBytes);
+    public override int UnsegmentedDatagramBytes => Fitting(path?.UnsegmentedDatagramBytes, path?.HeaderBytes ?? LayerSizes.BaseHeaderBytes);
 
     public override FlowQuality Quality => new(
         transport.SmoothedRoundTrip is var roundTrip && roundTrip > TimeSpan.Zero ? roundTrip : null,
