@@ -159,9 +159,16 @@ public sealed partial class LayerVertex : IPortal, IAsyncDisposable
     /// <exception cref="ArgumentException">A path is not one, or there are too many; nothing has changed.</exception>
     public Task SetPathsAsync(IReadOnlyList<DecidedPath> paths) => loop.RunAsync(() =>
     {
-        forwarding.SetPaths(paths);
+        SetPaths(paths);
         return Task.CompletedTask;
     });
+
+    /// <summary>The same inside a turn of the vertex's loop.</summary>
+    /// <exception cref="ArgumentException">A path is not one, or there are too many; nothing has changed.</exception>
+    public void SetPaths(IReadOnlyList<DecidedPath> paths) => forwarding.SetPaths(paths);
+
+    /// <summary>The decided paths as they are now; inside a turn of the vertex's loop.</summary>
+    public IReadOnlyList<DecidedPathStatus> Paths => forwarding.DecidedPaths;
 
     /// <summary>Hop by hop to the nearest vertex that publishes the target; from any thread.</summary>
     /// <exception cref="PortalException">

@@ -20,6 +20,9 @@ public sealed partial class ForwardingEngine
         PathsChanged?.Invoke();
     }
 
+    /// <summary>The decided paths, by identity of the destination, and whether they are in use. Call inside a turn.</summary>
+    public IReadOnlyList<DecidedPathStatus> DecidedPaths => decided.Status();
+
     /// <summary>What the path to a vertex is like that packets take now, decided or best; null: there is none.</summary>
     public PathQuality? QualityTo(SpiffeId vertex)
     {
