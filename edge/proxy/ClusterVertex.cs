@@ -2,6 +2,7 @@ using Florete.Identities;
 using Florete.Layers;
 using Florete.Portals;
 using Florete.Proxy.Configuration;
+using Florete.Proxy.Coordination;
 using Florete.Runtime;
 using Microsoft.Extensions.Logging;
 
@@ -17,6 +18,9 @@ public interface IClusterVertex : IAsyncDisposable
 
     /// <summary>Of the portal, where it runs on a thread of this process.</summary>
     ThreadLoop? Loop { get; }
+
+    /// <summary>What coordination needs of it; null: this vertex cannot be coordinated.</summary>
+    ICoordinatedNetwork? Coordination => null;
 
     /// <summary>What <c>flor status</c> shows of the network; from any thread.</summary>
     Task<VertexReport> ReportAsync(CancellationToken cancellationToken);

@@ -4,6 +4,7 @@ using Florete.Identities;
 using Florete.Portals;
 using Florete.Proxy.Configuration;
 using Florete.Proxy.Control;
+using Florete.Proxy.Coordination;
 using Florete.Proxy.Inbounds;
 using Florete.Proxy.Metrics;
 using Microsoft.Extensions.Logging;
@@ -25,6 +26,7 @@ internal sealed partial class FlorNode : IAsyncDisposable
     private readonly ILogger logger;
     private readonly SemaphoreSlim reloading = new(1);
     private ControlServer? control;
+    private NodeCoordination? coordination;
     private MetricsServer? metrics;
 
     private FlorNode(
@@ -49,6 +51,9 @@ internal sealed partial class FlorNode : IAsyncDisposable
     public NodeOutbounds Outbounds => outbounds;
 
     public NodePortals Portals => portals;
+
+    /// <summary>Its part in coordination; null: its vertex cannot be coordinated.</summary>
+    public NodeCoordination? Coordination => coordination;
 
     /// <summary>Clients of inbounds that have not said what they want yet.</summary>
     public HandshakeGate Handshakes => gate;
@@ -76,6 +81,7 @@ internal sealed partial class FlorNode : IAsyncDisposable
         outbounds.Check(configuration, found);
         portals.Check(configuration, found);
         var prepared = inbounds.Prepare(configuration, found);
+        var remembered = OpenCoordination(configuration, materials, found);
         var controlSocket = BindControl(configuration, found);
         var metricsSocket = BindMetrics(configuration, found);
         try
@@ -87,6 +93,11 @@ internal sealed partial class FlorNode : IAsyncDisposable
             await portals.ApplyAsync(configuration, vertex.Portal).ConfigureAwait(false);
             await inbounds.ApplyAsync(prepared, vertex.Portal, vertex.Loop).ConfigureAwait(false);
             var node = new FlorNode(configuration, materials, vertex, connections, gate, inbounds, outbounds, portals, logger);
+            if (vertex.Coordination is { } network)
+            {
+                node.coordination = parts.Add(await NodeCoordination.StartAsync(
+                    configuration.Vertex, materials, remembered!, network, vertex.Portal, TimeProvider.System, logs.CreateLogger("Florete.Coordination")).ConfigureAwait(false));
+            }
             var commands = new ControlCommands(node);
             node.control = new ControlServer(configuration.ControlSocket, controlSocket!, commands, logs.CreateLogger("Florete.Control"));
             if (metricsSocket is not null) node.metrics = new MetricsServer(metricsSocket, gate, commands.StatusAsync, logs.CreateLogger("Florete.Metrics"));
@@ -129,6 +140,7 @@ internal sealed partial class FlorNode : IAsyncDisposable
     {
         if (metrics is not null) await metrics.DisposeAsync().ConfigureAwait(false);
         if (control is not null) await control.DisposeAsync().ConfigureAwait(false);
+        if (coordination is not null) await coordination.DisposeAsync().ConfigureAwait(false);
         await inbounds.DisposeAsync().ConfigureAwait(false);
         await portals.DisposeAsync().ConfigureAwait(false);
         await outbounds.DisposeAsync().ConfigureAwait(false);
@@ -163,6 +175,19 @@ internal sealed partial class FlorNode : IAsyncDisposable
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             problems.Add($"{configuration.File}: control: {e.Message}");
+            return null;
+        }
+    }
+
+    private static CoordinationFile? OpenCoordination(FlorConfiguration configuration, NodeMaterials materials, List<string> problems)
+    {
+        try
+        {
+            return CoordinationFile.Open(configuration.StateFolder, materials.Cluster);
+        }
+        catch (Exception e) when (e is IdentityException or IOException or UnauthorizedAccessException)
+        {
+            problems.Add(e.Message);
             return null;
         }
     }

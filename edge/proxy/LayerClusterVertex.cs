@@ -4,6 +4,7 @@ using Florete.Layers;
 using Florete.Links;
 using Florete.Portals;
 using Florete.Proxy.Configuration;
+using Florete.Proxy.Coordination;
 using Florete.Runtime;
 using Microsoft.Extensions.Logging;
 
@@ -28,11 +29,14 @@ internal sealed partial class LayerClusterVertex : IClusterVertex
     {
         (this.loop, this.cache, this.links, this.counting, this.vertex, this.relay, this.configuration) = (loop, cache, links, counting, vertex, relay, configuration);
         metrics = links is null ? null : new LinkMetrics(links);
+        Coordination = new LayerCoordination(vertex, loop);
     }
 
     public IPortal Portal => vertex;
 
     public ThreadLoop Loop => loop;
+
+    public ICoordinatedNetwork Coordination { get; }
 
     /// <summary>A <see cref="VertexFactory"/>.</summary>
     public static async Task<IClusterVertex> StartAsync(VertexParts parts, CancellationToken cancellationToken)

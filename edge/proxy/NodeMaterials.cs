@@ -35,6 +35,9 @@ public sealed partial class NodeMaterials : IAsyncDisposable
         polling = Task.Run(PollAsync);
     }
 
+    /// <summary>Raised after identities have been added, on the thread that has read them.</summary>
+    public event Action? IdentitiesAdded;
+
     /// <summary>The bounds in force.</summary>
     public Bounds Bounds => bounds.Bounds;
 
@@ -106,6 +109,7 @@ public sealed partial class NodeMaterials : IAsyncDisposable
             foreach (var added in changes.Added) IdentityAdded(added.Id);
             foreach (var renewed in changes.Renewed) IdentityRenewed(renewed.Id, renewed.Current.NotAfter);
             foreach (var removed in changes.Removed) IdentityRemoved(removed.Id);
+            if (changes.Added.Count > 0) IdentitiesAdded?.Invoke();
             problems.AddRange(changes.Problems);
             if (verifier.Reload() is { } bundleProblem) problems.Add(bundleProblem);
             var version = Bounds.Current.Version;

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text;
 using Florete.Proxy.Control;
+using Florete.Proxy.Coordination;
 
 namespace Florete.Proxy.Commands;
 
@@ -20,6 +21,7 @@ internal static class Tables
         Section(text, "INBOUND|AS|TO", status.Inbounds.Select(static i => $"{i.Listen}|{i.As}|{i.ForwardTo ?? "(proxy)"}"));
         Section(text, "OUTBOUND|PROGRAM", status.Outbounds.Select(static o => $"{o.Service}|{o.Target}"));
         RevocationSection(text, status.Revocations);
+        if (status.Coordination is { } coordination) CoordinationSection(text, coordination);
         var c = status.Connections;
         text.Append(CultureInfo.InvariantCulture, $"\n{c.Count} connections now, {c.Opened} since the start; {c.BytesFromPrograms} bytes into the mesh, {c.BytesToPrograms} out of it\n");
         Section(text, "COUNTER|", status.Counters.Where(static c => c.Value != 0).Select(static c => $"{c.Key}|{c.Value}"));
@@ -53,6 +55,17 @@ internal static class Tables
 
     private static void RevocationSection(StringBuilder text, IReadOnlyList<RevocationReport> revocations) => Section(
         text, "REVOKED|SVIDS BEFORE|BY|REASON|", revocations.Select(static r => $"{r.Identity}|{r.Before:u}|{r.By}|{r.Reason}|{Cell(r.Text)}"));
+
+    private static void CoordinationSection(StringBuilder text, CoordinationReport coordination)
+    {
+        if (coordination is { Mode: "none", Decision: null }) return;
+        var epoch = coordination.Epoch is { } newest ? $", epoch {newest}" : "";
+        text.Append(CultureInfo.InvariantCulture, $"\nCoordination: {coordination.Mode}{epoch}\n");
+        if (coordination.Problem is { } problem) text.Append(problem).Append('\n');
+        Section(text, "CANDIDATE|STATE|COUNTER", coordination.Candidates.Select(static c => $"{c.Vertex}|{c.State}|{c.Counter}"));
+        if (coordination.Decision is not { } decision) return;
+        text.Append(CultureInfo.InvariantCulture, $"\nDecision {decision.Number} of epoch {decision.Epoch}, accepted {decision.Accepted:u}{(decision.Problem is null ? "" : $", is not in force: {decision.Problem}")}\n");
+    }
 
     public static string Change(DiscoveredChange change) => $"{(change.IsPresent ? '+' : '-')} {change.Name} at {change.Vertex}\n";
 

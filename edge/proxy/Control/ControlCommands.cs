@@ -72,7 +72,7 @@ internal sealed class ControlCommands(FlorNode node)
                 inbound.Local.ToString()!, inbound.Configuration.As.Path, inbound.Configuration.Forward?.Target.Path))],
             [.. node.Outbounds.Published.Select(outbound => new OutboundReport(outbound.Service.Path, outbound.Target.ToString()!))],
             new ConnectionsReport(connections.Count, connections.Opened, connections.Bytes.FromPrograms, connections.Bytes.ToPrograms),
-            new SortedDictionary<string, long>(vertex.Counters.ToDictionary(), StringComparer.Ordinal)
+            new SortedDictionary<string, long>(vertex.Counters.Concat(node.Coordination?.Counters ?? []).ToDictionary(), StringComparer.Ordinal)
             {
                 ["edge.handshakes"] = node.Handshakes.Count,
                 ["edge.expiredHandshakes"] = node.Handshakes.Expired,
@@ -81,7 +81,8 @@ internal sealed class ControlCommands(FlorNode node)
             },
             Revocations,
             vertex.RevocationProblem,
-            vertex.Paths);
+            vertex.Paths,
+            node.Coordination is { } coordination ? await coordination.ReportAsync(vertex.Paths ?? []).ConfigureAwait(false) : null);
     }
 
     private async Task<ControlAnswer> AnnounceAsync(ReadOnlyMemory<byte> document, CancellationToken cancellationToken)

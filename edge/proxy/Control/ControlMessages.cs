@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Florete.Identities;
+using Florete.Proxy.Coordination;
 
 namespace Florete.Proxy.Control;
 
@@ -52,7 +53,8 @@ internal sealed record StatusReport(
     string Node, string Cluster, int ProcessId, DateTimeOffset Started, long BoundsVersion, IReadOnlyList<IdentityReport> Identities,
     IReadOnlyList<LinkReport> Links, IReadOnlyList<NextHopReport> NextHops, IReadOnlyList<ServiceReport> Services,
     IReadOnlyList<InboundReport> Inbounds, IReadOnlyList<OutboundReport> Outbounds, ConnectionsReport Connections,
-    IReadOnlyDictionary<string, long> Counters, IReadOnlyList<RevocationReport> Revocations, string? RevocationProblem = null, IReadOnlyList<PathReport>? Paths = null);
+    IReadOnlyDictionary<string, long> Counters, IReadOnlyList<RevocationReport> Revocations, string? RevocationProblem = null, IReadOnlyList<PathReport>? Paths = null,
+    CoordinationReport? Coordination = null);
 
 /// <param name="Name">Path.</param>
 /// <param name="NotAfter">When its SVID expires.</param>
@@ -79,7 +81,7 @@ internal sealed record AnnouncedReport(RevocationReport Revocation, bool IsNew);
 
 /// <param name="Number">Grows by one with each.</param>
 /// <param name="Time">By this node's clock.</param>
-/// <param name="Kind">refusedHandshake, refusedLink, refusedCaller, refusedRecord, revocation.</param>
+/// <param name="Kind">refusedHandshake, refusedLink, refusedCaller, refusedRecord, refusedDecision, revocation.</param>
 /// <param name="Subject">Whom it is about; null: unknown.</param>
 /// <param name="Peer">The vertex or address that it came from; null: this node.</param>
 /// <param name="Reason">A sentence.</param>

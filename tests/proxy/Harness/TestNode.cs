@@ -1,6 +1,7 @@
 using System.Net;
 using Florete.Identities;
 using Florete.Proxy.Configuration;
+using Florete.Proxy.Coordination;
 using Florete.Runtime;
 using Microsoft.Extensions.Logging.Abstractions;
 using AnnouncedRevocation = Florete.Layers.AnnouncedRevocation;
@@ -14,6 +15,7 @@ internal sealed class TestNode : IAsyncDisposable
 
     private readonly CertificateAuthority authority = CertificateAuthority.Create(Cluster, DateTimeOffset.UtcNow);
     private long boundsVersion;
+    private LoopbackVertex? vertex;
 
     private TestNode()
     {
@@ -30,6 +32,9 @@ internal sealed class TestNode : IAsyncDisposable
     public FlorNode Node { get; private set; } = null!;
 
     public LoopbackPortal Portal { get; } = new(Id("vertex/a"));
+
+    /// <summary>What coordination sees of the network; in turns of its loop.</summary>
+    public TestNetwork Network => vertex!.Network;
 
     public string ConfigFile => Path.Combine(Folder, "flor.yaml");
 
@@ -52,7 +57,14 @@ internal sealed class TestNode : IAsyncDisposable
         var configuration = ConfigurationFile.Load(ConfigFile, out var problems);
         Assert.True(configuration is not null, string.Join('\n', problems));
         Node = await FlorNode.StartAsync(
-            configuration, (_, _) => Task.FromResult<IClusterVertex>(new LoopbackVertex(Portal)), NullLoggerFactory.Instance, default);
+            configuration, (_, _) => Task.FromResult<IClusterVertex>(vertex = new LoopbackVertex(Portal)), NullLoggerFactory.Instance, default);
+    }
+
+    /// <summary>Stops it; its folder stays, and it can run again.</summary>
+    public async Task StopAsync()
+    {
+        await Node.DisposeAsync();
+        Node = null!;
     }
 
     /// <summary>Writes the folder only.</summary>
@@ -81,6 +93,9 @@ internal sealed class TestNode : IAsyncDisposable
         SvidFiles.Write(Path.Combine(Folder, "identities"), svid);
         return svid;
     }
+
+    /// <summary>An identity that lives on another node.</summary>
+    public HeldIdentity Elsewhere(string path) => new(authority.Issue(Id(path), TimeSpan.FromHours(1), DateTimeOffset.UtcNow));
 
     public void SignBounds(string connect)
     {
@@ -113,7 +128,13 @@ internal sealed class TestNode : IAsyncDisposable
 
         public ThreadLoop? Loop => loop;
 
-        public Task<VertexReport> ReportAsync(CancellationToken cancellationToken) => Task.FromResult(new VertexReport([], [], [], new Dictionary<string, long>()));
+        public TestNetwork Network => field ??= new TestNetwork(loop, Id("vertex/a"));
+
+        public ICoordinatedNetwork Coordination => Network;
+
+        public Task<VertexReport> ReportAsync(CancellationToken cancellationToken) => loop.RunAsync(() => Task.FromResult(new VertexReport(
+            [], [], [], new Dictionary<string, long>(), null,
+            [.. Network.Paths.Select(static p => new PathReport($"vertex/{p.To}", [.. p.Via.Select(static hop => hop.ToString())], true, null))])));
 
         public Task<IReadOnlyList<Florete.Layers.DirectoryMember>> MembersAsync(CancellationToken cancellationToken) => Task.FromResult<IReadOnlyList<Florete.Layers.DirectoryMember>>([]);
 
