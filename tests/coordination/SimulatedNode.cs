@@ -11,6 +11,8 @@ internal sealed class SimulatedNode(Simulation simulation, int index, bool isNam
     private readonly HashSet<string> reachable = [];
     private readonly Queue<Action> inbox = new();
     private Instant lastStand;
+    private Instant lastRequest;
+    private Instant lastAnswer;
     private ulong? held;
     private long vertexLife;
     private long programLife;
@@ -137,6 +139,7 @@ internal sealed class SimulatedNode(Simulation simulation, int index, bool isNam
     {
         if (stream == 0) return;
         var (now, view) = (stream, See());
+        simulation.Trace($"{Name} sees {view.Newest} [{string.Join(" ", view.Candidates.Select(c => $"{c.Vertex}:{c.State}:{c.Counter}"))}] {string.Join(" ", view.Vertices)}");
         Post(() =>
         {
             if (stream == now) Program?.See(view, simulation.Now);
@@ -276,12 +279,19 @@ internal sealed class SimulatedNode(Simulation simulation, int index, bool isNam
     private void Post(Action arrived)
     {
         var life = programLife;
-        simulation.After(simulation.Delay(10), () =>
+        simulation.At(InOrder(ref lastAnswer, 10), () =>
         {
             if (Program is null || programLife != life) return;
             inbox.Enqueue(arrived);
             Wake();
         });
+    }
+
+    // A stream keeps the order.
+    private Instant InOrder(ref Instant last, int most)
+    {
+        var at = simulation.Now + TimeSpan.FromMilliseconds(simulation.Delay(most));
+        return last = at > last ? at : last;
     }
 
     // As the real loop: what is due, then what has arrived.
@@ -319,7 +329,7 @@ internal sealed class SimulatedNode(Simulation simulation, int index, bool isNam
         }
         if (due.Stand is not { } stand) return;
         var now = stream;
-        simulation.After(simulation.Delay(5), () =>
+        simulation.At(InOrder(ref lastRequest, 5), () =>
         {
             if (stream == now && stream != 0 && IsUp) Take(stand);
         });

@@ -1,0 +1,55 @@
+using System.CommandLine;
+using System.Runtime.InteropServices;
+using Florete.PortalSocket;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Logging.Console;
+
+namespace Florete.Coordination.Program;
+
+/// <summary><c>florete-coordinator run</c>: until it is told to stop.</summary>
+internal static class RunCommand
+{
+    public static Command Create()
+    {
+        var portal = new Option<string>("--portal") { Description = "The portal socket of service/coordinator.", HelpName = "SOCKET", Required = true };
+        var node = new Option<string>("--node") { Description = "The portal socket of node/NAME, this node.", HelpName = "SOCKET", Required = true };
+        var run = new Command("run", "Stands for election in its group, and coordinates it when it is elected. SIGINT and SIGTERM stop it.") { portal, node };
+        run.SetAction((parsed, _) => RunAsync(parsed.GetRequiredValue(portal), parsed.GetRequiredValue(node)));
+        return run;
+    }
+
+    private static async Task<int> RunAsync(string portal, string node)
+    {
+        var stop = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        void OnStop(PosixSignalContext context)
+        {
+            context.Cancel = true;
+            stop.TrySetResult();
+        }
+        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnStop);
+        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnStop);
+        var server = await CoordinatorServer.StartAsync(new PortalSocketClient(portal), new PortalSocketClient(node), Log).ConfigureAwait(false);
+        await using (server.ConfigureAwait(false))
+        {
+            await Task.WhenAny(stop.Task, server.Running).ConfigureAwait(false);
+            // A fault of the program itself ends it: it has nothing to lose, and whoever started it starts it again.
+            if (server.Running.IsFaulted) await server.Running.ConfigureAwait(false);
+        }
+        return 0;
+    }
+
+    // To standard error, a line each, as flor does.
+    private static void Log(ILoggingBuilder logging) => logging
+        .SetMinimumLevel(LogLevel.Information)
+        .AddFilter("Microsoft", LogLevel.Warning)
+        .AddFilter("MassTransit", LogLevel.Warning)
+        .AddSimpleConsole(static options =>
+        {
+            options.SingleLine = true;
+            options.ColorBehavior = LoggerColorBehavior.Disabled;
+            options.UseUtcTimestamp = true;
+            options.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
+        })
+        .Services.Configure<ConsoleLoggerOptions>(static options => options.LogToStandardErrorThreshold = LogLevel.Trace);
+}
