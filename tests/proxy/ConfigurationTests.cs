@@ -183,6 +183,8 @@ public class ConfigurationTests
     [InlineData("    as: user/alice", "    as: alice", "write <kind>/<name>")]
     [InlineData("    as: user/alice", "    as: robot/alice", "not a kind")]
     [InlineData("    as: user/alice", "    as: vertex/a", "programs act as")]
+    [InlineData("    as: user/alice", "    as: node/a", "programs act as")]
+    [InlineData("  - identity: service/hello", "  - identity: vertex/a", "programs act as")]
     [InlineData("      user: alice", "      user: al:ice", "RFC 7617")]
     [InlineData("    to: db.rete", "    to: db.com", "does not end in .rete")]
     [InlineData("    class: interactive", "    class: interactiv", "did you mean 'interactive'?")]

@@ -43,6 +43,8 @@ public static class ConfigurationFile
 
     private sealed class Reader(string file, SectionReader root)
     {
+        private static readonly IdentityKind[] Callers = [IdentityKind.Service, IdentityKind.Workload, IdentityKind.User, IdentityKind.Operator];
+
         private readonly string folder = Path.GetDirectoryName(Path.GetFullPath(file))!;
 
         // Identities need a cluster to be parsed in; without one, this stands in so that their own mistakes are found too.
@@ -142,7 +144,7 @@ public static class ConfigurationFile
             var listen = isProxy || isForward
                 ? section.Value<IPEndPoint>(key, "write an address, as in 127.0.0.1:1080", Parsers.EndPoint)
                 : null;
-            var caller = Identity(section, "as", "write whom its clients act as, as in as: user/alice");
+            var caller = Identity(section, "as", Callers, "write whom its clients act as, as in as: user/alice");
             var credentials = CredentialsOf(section, isForward);
             ForwardConfiguration? forward = null;
             if (isForward)
@@ -192,7 +194,8 @@ public static class ConfigurationFile
 
         private PortalSocketConfiguration PortalSocket(SectionReader section)
         {
-            var identity = Identity(section, "identity", "write whom the program acts as, as in identity: service/hello");
+            // Coordinators and path computation speak with their vertex as their node.
+            var identity = Identity(section, "identity", [.. Callers, IdentityKind.Node], "write whom the program acts as, as in identity: service/hello");
             var socket = SocketPath(section, "socket", "run/hello.portal");
             var owner = section.Text("owner", "write the system user who may open it, as in owner: root");
             section.Finish();
@@ -247,11 +250,11 @@ public static class ConfigurationFile
                 return false;
             });
 
-        private SpiffeId? Identity(SectionReader section, string key, string remedy) =>
+        private SpiffeId? Identity(SectionReader section, string key, IdentityKind[] kinds, string remedy) =>
             section.Value<SpiffeId>(key, remedy, (string text, out SpiffeId? id, out string? error) =>
             {
                 if (!IdentityKinds.TryParsePath(SectionReader.Short(text), cluster, out id, out error)) return false;
-                if (id.Kind is IdentityKind.Service or IdentityKind.Workload or IdentityKind.User or IdentityKind.Operator) return true;
+                if (kinds.Contains(id.Kind)) return true;
                 error = $"'{text}' is a {id.Kind.Word()}, and programs act as services, workloads or users; {remedy}";
                 return false;
             });

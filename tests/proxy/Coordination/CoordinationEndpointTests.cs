@@ -4,6 +4,7 @@ using Florete.Coordination.Contracts;
 using Florete.Identities;
 using Florete.Layers;
 using Florete.Portals;
+using Florete.PortalSocket;
 using Florete.Proxy.Commands;
 using Florete.Proxy.Control;
 using Florete.Proxy.Tests.Harness;
@@ -58,6 +59,27 @@ public class CoordinationEndpointTests
 
         await attendance.DisposeAsync();
         await UntilAsync(async () => (await StatusAsync(node)).Coordination!.Mode == "uncoordinated");
+    }
+
+    [Fact]
+    public async Task A_program_behind_the_portal_socket_of_its_node_attends_and_decides_by_what_flor_signs_for_it()
+    {
+        await using var node = await StartAsync($"""
+            portals:
+              - identity: node/a
+                socket: run/node.portal
+                owner: {Environment.UserName}
+            """);
+        var portal = new PortalSocketClient(Path.Combine(node.Folder, "run/node.portal"));
+        Assert.Equal(TestNode.Id("node/a"), await VertexClient.WhoAmIAsync(portal));
+        await using var program = new VertexClient(portal, TestNode.Cluster);
+        await using var attendance = await program.AttendAsync("a");
+        await attendance.StandAsync(new Stand(StandState.Coordinator, 1));
+        await NextAsync(attendance, static v => v.Candidates is [{ State: StandState.Coordinator, Counter: 1 }]);
+        var document = CoordinationLab.Decision(new Epoch(1, "a"), 1, "c>b").Encode();
+        var signature = await portal.SignAsync(CoordinationProtocol.DecisionPurpose, document);
+        Assert.Null(await program.DecideAsync("a", new SignedDecision(document, signature.Bytes.ToArray(), EncodedChain.Encode(signature.Chain))));
+        await InTurnAsync(node, static network => Assert.Single(network.Paths));
     }
 
     [Fact]
@@ -254,9 +276,9 @@ public class CoordinationEndpointTests
         await InTurnAsync(node, static network => Assert.Null(network.Said[^1]));
     }
 
-    private static async Task<TestNode> StartAsync()
+    private static async Task<TestNode> StartAsync(string sections = "")
     {
-        var node = TestNode.Prepare("");
+        var node = TestNode.Prepare(sections);
         node.Issue("node/a");
         node.SignBounds($"- {{from: ['*'], to: ['*']}}\n{Rules}");
         await node.RunAsync();
