@@ -231,6 +231,11 @@ public sealed class Cluster
             text.AppendLine("store:").AppendLine(store);
         }
 
+        if (Plan.Coordinators.Count > 0)
+        {
+            text.AppendLine(CultureInfo.InvariantCulture, $"coordinate: [{string.Join(", ", Plan.Coordinators)}]");
+        }
+
         await File.WriteAllTextAsync(file, text.ToString());
         var signed = Path.Combine(lab.Folder, "bounds.signed");
         _ = (await FlorctlAsync("bounds", "sign", file, "--dir", OperatorFolder, "--out", signed)).Succeeded();
@@ -245,7 +250,8 @@ public sealed class Cluster
     private IEnumerable<string> Identities(string node) =>
         Plan.Services.Where(service => service.Node == node).Select(service => $"service/{service.Name}")
             .Concat(node == Plan.Nodes[0] ? ["user/alice"] : [])
-            .Concat(Plan.Portals.Where(portal => portal.Node == node).Select(portal => portal.Identity)).Distinct();
+            // A node holds its own identity without being told.
+            .Concat(Plan.Portals.Where(portal => portal.Node == node && portal.Identity != $"node/{node}").Select(portal => portal.Identity)).Distinct();
 
     private string Edges(string node)
     {

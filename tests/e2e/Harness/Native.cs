@@ -8,6 +8,8 @@ internal static unsafe partial class Native
     public const int Sigint = 2;
     public const int Sigkill = 9;
     public const int Sigterm = 15;
+    public const int Sigcont = 18;
+    public const int Sigstop = 19;
     public const int CloneNewNet = 0x4000_0000;
     public const int AfPacket = 17;
     public const int SockRaw = 3;

@@ -35,6 +35,9 @@ public sealed record Plan
     /// <summary>What `connect` of the bounds says, in YAML. Null: user/alice may connect to every service.</summary>
     public string? ConnectRules { get; init; }
 
+    /// <summary>Nodes that `coordinate` of the bounds names. None: there is no such key.</summary>
+    public IReadOnlyList<string> Coordinators { get; init; } = [];
+
     /// <summary>How long ago the cluster was made: certificates and bounds are that old.</summary>
     public TimeSpan Age { get; init; }
 

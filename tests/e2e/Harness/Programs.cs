@@ -11,6 +11,8 @@ public static class Programs
 
     public static string Identity { get; } = Find("Florete.Identity.Program", "florete-identity");
 
+    public static string Coordinator { get; } = Find("Florete.Coordination.Program", "florete-coordinator");
+
     public static string Agent { get; } = Find("Florete.Agent", "florete-agent");
 
     /// <summary>The root of the repository.</summary>
