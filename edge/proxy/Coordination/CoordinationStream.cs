@@ -12,6 +12,9 @@ internal sealed class CoordinationStream(CoordinationEndpoint endpoint, PortalCo
 {
     private static readonly TimeSpan LinePatience = TimeSpan.FromSeconds(10), Idle = TimeSpan.FromSeconds(60);
 
+    // Of a layer that is larger than those that it is made for.
+    private static readonly VertexAnswer TooLong = VertexAnswer.OfError($"The answer has more than {CoordinationProtocol.MaxAnswerLineBytes} bytes: the layer is too large.");
+
     private readonly SemaphoreSlim writing = new(1);
     private readonly CancellationTokenSource ending = CancellationTokenSource.CreateLinkedTokenSource(connection.Closed);
     private VertexCoordination.Attending? attending;
@@ -116,7 +119,9 @@ internal sealed class CoordinationStream(CoordinationEndpoint endpoint, PortalCo
 
     private async Task WriteAsync(VertexAnswer answer)
     {
-        byte[] line = [.. CoordinationJson.Write(answer), (byte)'\n'];
+        var json = CoordinationJson.Write(answer);
+        if (json.Length > CoordinationProtocol.MaxAnswerLineBytes) json = CoordinationJson.Write(TooLong);
+        byte[] line = [.. json, (byte)'\n'];
         await writing.WaitAsync(ending.Token).ConfigureAwait(false);
         try
         {

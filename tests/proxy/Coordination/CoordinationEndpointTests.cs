@@ -148,6 +148,10 @@ public class CoordinationEndpointTests
         var topology = await program.TopologyAsync("a");
         Assert.Equal(["a", "b"], topology.Vertices.Select(static v => v.Name));
         Assert.Equal(new TopologyLink("b", 410, 1_000_000, ulong.MaxValue), Assert.Single(topology.Vertices[0].Links));
+
+        await InTurnAsync(node, network => network.Topology = new Topology(Enumerable.Range(0, 1500).Select(i => new TopologyVertex(
+            TestNode.Id($"vertex/v{i}"), default, [.. Enumerable.Repeat(new TopologyAdjacency(TestNode.Id($"vertex/{new string('n', 60)}"), new Label(16), 410, 0, ulong.MaxValue), 96)]))));
+        Assert.Contains("the layer is too large", (await Assert.ThrowsAsync<CoordinationException>(() => program.TopologyAsync("a"))).Message, StringComparison.Ordinal);
     }
 
     [Fact]
