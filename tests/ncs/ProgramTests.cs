@@ -102,6 +102,11 @@ public sealed class ProgramTests : IDisposable
         Assert.Contains("--node", refused.Message, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task An_asker_that_is_no_identity_is_told_at_the_start() => Assert.Contains(
+        "'bad name' names no identity",
+        (await Assert.ThrowsAsync<ArgumentException>(() => NcsServer.StartAsync(Portal("service/ncs"), Portal("node/a"), ["bad name"], static _ => { }))).Message, StringComparison.Ordinal);
+
     private static async Task<PathAnswer> AskAsync(IHost asker, PathRequest request)
     {
         var client = asker.Services.GetRequiredService<IBus>().CreateRequestClient<PathRequest>(new Uri($"queue:{NcsProtocol.Queue}"), Patience);

@@ -34,6 +34,7 @@ internal sealed class NcsServer : IAsyncDisposable
     public static async Task<NcsServer> StartAsync(
         IProgramPortal portal, IProgramPortal node, string[] askers, Action<ILoggingBuilder> logging, CancellationToken cancellationToken = default)
     {
+        new BusMemberOptions { Peers = askers }.Validate();
         var shared = new SharedPortal(portal);
         var topology = new TopologySource(node, TimeProvider.System);
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = typeof(NcsServer).Assembly.GetName().Name });
@@ -62,7 +63,8 @@ internal sealed class NcsServer : IAsyncDisposable
         }
         catch
         {
-            await server.DisposeAsync().ConfigureAwait(false);
+            await server.application.DisposeAsync().ConfigureAwait(false);
+            await topology.DisposeAsync().ConfigureAwait(false);
             throw;
         }
     }

@@ -1,4 +1,6 @@
 using Florete.Identities;
+using Florete.Portals;
+using Florete.Runtime;
 
 namespace Florete.Layers.Tests;
 
@@ -167,6 +169,43 @@ public class DecidedPathTests
         for (var graph = 0; graph < 60; graph++) TryPaths(random);
     }
 
+    [Fact]
+    public void A_packet_on_a_decided_path_costs_no_memory()
+    {
+        var clock = new VirtualClock();
+        var loop = new VirtualLoop(clock);
+        var pool = new PacketPool();
+        var ids = Enumerable.Range(0, 3).Select(static i => SpiffeId.Of("home", IdentityKind.Vertex, $"v{i}")).ToArray();
+        var engine = new ForwardingEngine(loop, pool, ids[0]);
+        engine.SetSegment(new Label(5000));
+        var topology = new Topology([
+            new TopologyVertex(ids[0], new Label(5000), [new(ids[1], new Label(16), 1, 0, 0)]),
+            new TopologyVertex(ids[1], new Label(5001), [new(ids[0], new Label(16), 1, 0, 0), new(ids[2], new Label(17), 1, 0, 0)]),
+            new TopologyVertex(ids[2], new Label(5002), [new(ids[1], new Label(16), 1, 0, 0)])]);
+        loop.Post(() =>
+        {
+            engine.AddAdjacency(new Adjacency(ids[1], new Label(16), new Sink(loop, pool)));
+            engine.Update(topology);
+            engine.SetPaths([new DecidedPath(ids[2], [PathStep.Over(ids[1], ids[2])])]);
+        });
+        clock.Run(TimeSpan.FromMilliseconds(20));
+        Assert.Equal(2, engine.QualityTo(ids[2])!.Value.PushedSegments);
+        long Send(int packets)
+        {
+            var before = GC.GetAllocatedBytesForCurrentThread();
+            for (; packets > 0; packets--)
+            {
+                var packet = pool.Rent();
+                packet.Append(100);
+                if (engine.Send(packet, PayloadType.Quic, ids[2], 7, TrafficClass.Bulk) != SendResult.Sent) return -1;
+                _ = engine.QualityTo(ids[2]);
+            }
+            return GC.GetAllocatedBytesForCurrentThread() - before;
+        }
+        Send(100);
+        Assert.Equal(0, Send(1000));
+    }
+
     private static void TryPaths(Random random)
     {
         var layer = RandomLayer(random);
@@ -290,5 +329,21 @@ public class DecidedPathTests
         var hops = layer[from].Loop.RunAsync(() => layer[from].Engine.TraceAsync(layer[to].Id));
         layer.Clock.RunUntil(() => hops.IsCompleted, TimeSpan.FromSeconds(30));
         return [.. hops.GetAwaiter().GetResult().Select(static h => h.Vertex!.Name)];
+    }
+
+    /// <summary>A link that takes everything and leads nowhere.</summary>
+    private sealed class Sink(EventLoop loop, PacketPool pool) : DatagramFlow
+    {
+        public override EventLoop Loop { get; } = loop;
+
+        public override PacketPool Pool { get; } = pool;
+
+        public override int MaxDatagramBytes => 17_160 + 64;
+
+        public override int UnsegmentedDatagramBytes => 1432;
+
+        public override FlowQuality Quality => new(null, 0, null);
+
+        public override void Send(PacketBuffer packet, TrafficClass trafficClass) => packet.Return();
     }
 }
