@@ -113,6 +113,28 @@ public class CoordinatorTests
     }
 
     [Fact]
+    public void Many_paths_make_one_decision_and_none_takes_them_away()
+    {
+        Elect(1);
+        var before = Assert.Single(coordinator.TakeDue(now).Decisions).Document.Number;
+        for (var i = 0; i < 50; i++) coordinator.Want($"w{i}", new PathWish("a", $"t{i}"), null, now);
+        now += TimeSpan.FromSeconds(1);
+        var decisions = new List<DueDecision>();
+        foreach (var question in coordinator.TakeDue(now).Questions)
+        {
+            coordinator.Computed(question, new PathOutcome(true, true, "", ["a", "e", question.Wish.To], [new Hop("e")]), now);
+            decisions.AddRange(coordinator.TakeDue(now).Decisions);
+        }
+        var decided = Assert.Single(decisions, d => d.Document.Number > before).Document;
+        Assert.Equal(50, decided.Paths.Count);
+        for (var i = 0; i < 50; i++) coordinator.WantNoMore($"w{i}", now);
+        now += TimeSpan.FromSeconds(1);
+        var last = Assert.Single(coordinator.TakeDue(now).Decisions).Document;
+        Assert.Empty(last.Paths);
+        Assert.True(last.Number > decided.Number);
+    }
+
+    [Fact]
     public void Whatever_a_vertex_says_the_coordinator_does_not_throw_and_time_goes_on()
     {
         FsCheck.Check.QuickThrowOnFailure(Prop.ForAll<int>(seed =>

@@ -16,7 +16,10 @@ public class PathBookTests
         Assert.Empty(book.TakeDue(At(0.4)));
         var question = Assert.Single(book.TakeDue(At(0.5)));
         Assert.False(book.IsSettled);
-        Assert.True(book.Answer(question, Met("a", "e", "d"), At(0.6)));
+        Assert.False(book.TakeEnd());
+        book.Answer(question, Met("a", "e", "d"), At(0.6));
+        Assert.True(book.TakeEnd());
+        Assert.False(book.TakeEnd());
         Assert.True(book.IsSettled);
         Assert.Equal("d via e", Assert.Single(book.ByVertex()["a"]).ToString());
         Assert.Equal("met", Assert.Single(book.Status()).State);

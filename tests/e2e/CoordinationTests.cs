@@ -17,6 +17,8 @@ public sealed class CoordinationTests(ITestOutputHelper output)
         var (first, took) = await group.CoordinatedAsync(All);
         lab.Say($"measured: from the start of three programs to one coordinator whose decisions are in force everywhere: {took.TotalSeconds:0.00} s");
 
+        lab.Say($"measured: memory of a coordinator: {group.Program(first.Coordinator).ResidentBytes / 1e6:0} MB");
+
         await group.Program(first.Coordinator).KillAsync();
         var (second, afterKill) = await group.CoordinatedAsync(All, above: first);
         Assert.NotEqual(first.Coordinator, second.Coordinator);

@@ -112,11 +112,7 @@ public sealed class Coordinator(string cluster)
     /// <summary>A path is wanted; null: the document of that name is not understood.</summary>
     public void Want(string name, PathWish? wish, string? problem, Instant now) => book.Set(name, wish, problem, now);
 
-    public void WantNoMore(string name, Instant now)
-    {
-        book.Remove(name, now);
-        Decide(now);
-    }
+    public void WantNoMore(string name, Instant now) => book.Remove(name, now);
 
     /// <summary>All paths that are wanted have been told.</summary>
     public void KnowsAllWanted() => knowsWishes = true;
@@ -127,10 +123,7 @@ public sealed class Coordinator(string cluster)
     public void TopologyChanged(Instant now) => book.Invalidate(now);
 
     /// <summary>A path was computed, or not.</summary>
-    public void Computed(PathQuestion question, PathOutcome outcome, Instant now)
-    {
-        if (book.Answer(question, outcome, now)) Decide(now);
-    }
+    public void Computed(PathQuestion question, PathOutcome outcome, Instant now) => book.Answer(question, outcome, now);
 
     /// <summary>What is to be done now, in this order.</summary>
     public DueWork TakeDue(Instant now)
@@ -141,6 +134,7 @@ public sealed class Coordinator(string cluster)
         if (term is { } held)
         {
             questions = book.TakeDue(now);
+            if (book.TakeEnd()) Decide(now);
             if (rounds.Term is null && (now >= pathsDue || KnowsPaths))
             {
                 rounds.Begin(held);

@@ -26,9 +26,11 @@ public sealed class PathBook
     private int round;
     private bool inRound;
     private bool hasFailed;
+    private bool mayAskMore;
+    private bool hasEnded;
 
     /// <summary>When <see cref="TakeDue"/> has something that it had not before.</summary>
-    public Instant NextDue => inRound ? Instant.Never : due;
+    public Instant NextDue => hasEnded || (inRound && mayAskMore) ? new Instant(0) : inRound ? Instant.Never : due;
 
     public int Count => wanted.Count;
 
@@ -44,6 +46,7 @@ public sealed class PathBook
         // Until the other is computed, the path stays as it was.
         if (wish is not null && before?.Wish is { } old && (old.From, old.To) == (wish.From, wish.To)) (one.Vertices, one.Via) = (before.Vertices, before.Via);
         wanted[name] = one;
+        mayAskMore = true;
         Invalidate(now);
     }
 
@@ -55,15 +58,22 @@ public sealed class PathBook
     /// <summary>The topology has changed, or the group.</summary>
     public void Invalidate(Instant now)
     {
-        if (wanted.Count > 0) due = Instant.Min(due, now + Pause);
-        else due = Instant.Never;
+        due = Instant.Min(due, now + Pause);
+    }
+
+    /// <summary>A round has ended since this was asked last: look at <see cref="ByVertex"/>. Only then, so that many answers make one decision.</summary>
+    public bool TakeEnd()
+    {
+        var had = hasEnded;
+        hasEnded = false;
+        return had;
     }
 
     /// <summary>Asks for everything at once: a term begins.</summary>
     public void Begin(Instant now)
     {
-        (inRound, hasFailed) = (false, false);
-        if (wanted.Count > 0) due = now;
+        (inRound, hasFailed, hasEnded) = (false, false, false);
+        due = now;
     }
 
     /// <summary>What is to be asked now; each is to be answered by <see cref="Answer"/>.</summary>
@@ -75,6 +85,7 @@ public sealed class PathBook
             (due, inRound, hasFailed) = (Instant.Never, true, false);
             round++;
         }
+        mayAskMore = false;
         var questions = new List<PathQuestion>();
         // What is settled without being asked may settle others.
         while (AskOrSettle(questions))
@@ -84,10 +95,11 @@ public sealed class PathBook
         return questions;
     }
 
-    /// <summary>What was computed. True: ask for more by <see cref="TakeDue"/>, and look at <see cref="ByVertex"/>.</summary>
-    public bool Answer(PathQuestion question, PathOutcome outcome, Instant now)
+    /// <summary>What was computed.</summary>
+    public void Answer(PathQuestion question, PathOutcome outcome, Instant now)
     {
-        if (!inRound || question.Round != round) return false;
+        if (!inRound || question.Round != round) return;
+        mayAskMore = true;
         if (wanted.TryGetValue(question.Name, out var one) && ReferenceEquals(one.Wish, question.Wish))
         {
             one.AnsweredIn = round;
@@ -97,7 +109,6 @@ public sealed class PathBook
             else hasFailed = true;
         }
         EndIfDone(now);
-        return true;
     }
 
     /// <summary>What is to be decided, by the vertex at which paths begin.</summary>
@@ -171,7 +182,7 @@ public sealed class PathBook
         // Some can be asked now that what they refer to is known.
         if (left.Any(w => wanted.GetValueOrDefault(w.Wish!.DisjointFrom ?? "") is not { Wish: not null } referent || referent.AnsweredIn == round)) return;
         foreach (var one in left) one.Settle(round, "unmet", "Paths are to be disjoint from each other in a circle; let one of them stand alone.");
-        inRound = false;
+        (inRound, hasEnded) = (false, true);
         if (hasFailed) due = Instant.Min(due, now + RetryPause);
     }
 

@@ -33,10 +33,11 @@ internal static class RunCommand
         await using (server.ConfigureAwait(false))
         {
             await Task.WhenAny(stop.Task, server.Running).ConfigureAwait(false);
+            if (server.Running.Exception?.GetBaseException() is not { } fault) return 0;
             // A fault of the program itself ends it: it has nothing to lose, and whoever started it starts it again.
-            if (server.Running.IsFaulted) await server.Running.ConfigureAwait(false);
+            await Console.Error.WriteLineAsync($"florete-coordinator: a fault of this program: {fault}").ConfigureAwait(false);
+            return 1;
         }
-        return 0;
     }
 
     // To standard error, a line each, as flor does.

@@ -26,10 +26,12 @@ internal sealed partial class WishWatch(IProgramPortal service, Arrivals arrival
             {
                 await WatchAsync(storage, cancellationToken).ConfigureAwait(false);
             }
-            catch (StorageClientException e)
+            catch (Exception e) when (!cancellationToken.IsCancellationRequested)
             {
-                if (Problem != e.Message) NotRead(e.Message);
-                Problem = $"paths: {e.Message}";
+                // A refusal, or what a replica said and the client cannot read: either way it is asked again.
+                var now = $"paths: {e.Message}";
+                if (Problem != now) NotRead(now);
+                Problem = now;
             }
             await Task.Delay(Pause, cancellationToken).ConfigureAwait(false);
         }
