@@ -19,7 +19,7 @@ build:
 	@scripts/install-dependencies.sh run
 	@dotnet build Florete.sln -c $(CONFIGURATION) -v quiet --nologo
 
-# Compiled ahead for this machine, to be copied elsewhere: flor and florctl with what they need beside the runtime.
+# Compiled ahead for this kind of machine, to be copied elsewhere: all programs with what they need beside the runtime.
 publish:
 	@scripts/check-sdk.sh
 	@scripts/publish.sh artifacts/publish

@@ -29,8 +29,8 @@ internal static class ClusterCommand
             Console.WriteLine($"  root.key signs everything: keep {made.Path} on a machine that you trust, and a copy offline.");
             Console.WriteLine("Next:");
             Console.WriteLine($"  cd {made.Path}");
-            Console.WriteLine("  florctl node add a --listen 0.0.0.0:7431 --allow");
-            Console.WriteLine("  florctl node add b --link a=<address of a>:7431 --identity service/hello --allow");
+            Console.WriteLine("  florctl node add a --listen 0.0.0.0:7431 --services $USER --allow");
+            Console.WriteLine("  florctl node add b --link a=<address of a>:7431 --outbound hello=127.0.0.1:8080 --services $USER --allow");
             Console.WriteLine("  or let machines join by themselves: florctl issuer enable nodes/a, florctl token create --node c --via a=<address of a>:7431 --allow");
             Console.WriteLine("  then say in bounds.yaml who may connect, raise its version, and: florctl bounds sign bounds.yaml");
             return 0;
@@ -58,6 +58,8 @@ internal static class ClusterCommand
           - {node: '*', identities: [service/storage]}
           # Every node renews what it holds; the one with the root's key lets new ones join.
           - {node: '*', identities: [service/identity]}
+          # Its agent asks what it runs for its health.
+          - {node: '*', identities: [service/agent]}
 
         # Who may connect to whom.
         #   - from: [user/alice, 'workload/*']
@@ -67,6 +69,7 @@ internal static class ClusterCommand
           - {from: [service/storage], to: [service/storage]}
           # Nodes carry the requests of those who join, and ask for themselves.
           - {from: ['node/*', service/identity], to: [service/identity]}
+          - {from: [service/agent], to: [service/identity, service/storage]}
 
         # Who may read and write which collections of the storage, '*' being all; until ends the writing of a rule, by the time stamped into
         # what is written. Nobody may without a rule, operators included: their keys sign what is allowed, and do not belong on nodes.

@@ -40,7 +40,7 @@ internal static class NodeCommand
             CustomParser = CommonOptions.ParseMany<(string, string)>(TryParseProxy),
         };
         var letJoin = new Option<bool>("--let-join") { Description = "Let strangers with a token join through it." };
-        var services = new Option<string?>("--services") { Description = "Make portal sockets for Florete's own services there (florete-identity), for this user of the machine.", HelpName = "USER" };
+        var services = new Option<string?>("--services") { Description = "Run Florete's own services there (identity, storage), as this user of the machine.", HelpName = "USER" };
         var allow = new Option<bool>("--allow") { Description = "Add rules for its links and identities to bounds.yaml, raise its version, sign." };
         var (folder, output, life, json) = (CommonOptions.OperatorFolder(), new Option<string?>("--out") { Description = "The folder to make; nodes/NODE in the operator's folder unless told." }, CommonOptions.Life(UsualLife), CommonOptions.Json());
         var add = new Command("add", "Makes the folder that a node runs from.") { node, listen, link, identity, outbound, proxy, letJoin, services, allow, folder, output, life, json };
@@ -48,17 +48,26 @@ internal static class NodeCommand
         {
             using var from = OperatorFolder.Open(parsed.GetValue(folder)!);
             var name = parsed.GetRequiredValue(node);
+            var owner = parsed.GetValue(services);
             var plan = Plan(
                 SpiffeId.Of(from.Cluster, IdentityKind.Vertex, name), parsed.GetValue(listen)!, parsed.GetValue(link) ?? [],
                 parsed.GetValue(identity) ?? [], parsed.GetValue(outbound) ?? [], parsed.GetValue(proxy) ?? []) with
             {
                 LetsJoin = parsed.GetValue(letJoin),
-                ServicesOwner = parsed.GetValue(services),
+                ServicesOwner = owner,
+                Services = owner is null ? [] : Services(from, name),
             };
             return Add(plan, from, parsed.GetValue(output) ?? Path.Combine(from.NodesFolder, name), parsed.GetValue(life), parsed.GetValue(allow), parsed.GetValue(json));
         });
         return new Command("node", "Make nodes.") { add };
     }
+
+    // florete-identity runs wherever services do, and its rule is added with --allow; the others where the bounds want them.
+    private static IReadOnlyList<SpiffeId> Services(OperatorFolder from, string node) =>
+    [
+        .. ControlPlane.ServicesOf(new Bounds(BoundsDocument.Load(from.BoundsFile)), SpiffeId.Of(from.Cluster, IdentityKind.Vertex, node))
+            .Append(SpiffeId.Of(from.Cluster, IdentityKind.Service, "identity")).Distinct(),
+    ];
 
     private static NodePlan Plan(
         SpiffeId vertex, string listen, (string Left, string Right)[] links, string[] identities, (string Left, string Right)[] outbounds, (string Left, string Right)[] proxies)
@@ -109,7 +118,7 @@ internal static class NodeCommand
         Console.WriteLine($"Bounds version {bounds.Current.Version} are signed; nodes that run elsewhere need the new bounds.signed too:");
         foreach (var file in signed.Skip(1)) Console.WriteLine($"  {file}");
         foreach (var refusal in missing) Console.WriteLine($"Missing: {refusal}");
-        Console.WriteLine("Next: copy the folder to its machine, over ssh say (it holds private keys), and there: flor run --config flor.yaml");
+        Console.WriteLine("Next: copy the folder to its machine, over ssh say (it holds private keys), and there: florete-agent run --config agent.yaml, or flor alone: flor run --config flor.yaml");
         return 0;
     }
 

@@ -40,6 +40,8 @@ public static class NodeFolder
             var revoked = from.ReadRevocations();
             foreach (var id in plan.All) SvidFiles.Write(IdentitiesFolder(making.Path), authority.Issue(id, life, IssueTime(revoked.Find(id), now)));
             File.Copy(from.BundleFile, Path.Combine(making.Path, "bundle.pem"));
+            var bounds = new Bounds(BoundsDocument.Load(from.BoundsFile));
+            AtomicFile.Write(Path.Combine(making.Path, ControlPlane.AgentFileName), ControlPlane.AgentFile(plan, bounds), AtomicFile.EveryoneReads);
             AtomicFile.Write(Path.Combine(making.Path, ConfigurationFile), NodeConfiguration.Text(plan), AtomicFile.EveryoneReads);
             return making;
         }

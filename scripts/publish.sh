@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# Publishes flor, florete-agent and florctl for this kind of machine into a folder, compiled ahead: they start in half the time. The compiler for that is a
-# package of its own; where it is not to be had, the programs are published without, and only start slower.
+# Publishes flor, florctl, florete-agent and the services for this kind of machine into one folder, compiled ahead: they start in half the time. The compiler
+# for that is a package of its own; where it is not to be had, the programs are published without, and only start slower.
 set -euo pipefail
 out=$(realpath -m "${1:?usage: publish.sh FOLDER}")
 cd "$(dirname "$0")/.."
-for project in edge/proxy edge/agent cli; do
+# A service's executable is its folder program or host.
+for project in edge/proxy edge/agent cli services/*/program services/*/host; do
+  [ -d "$project" ] || continue
   publish=(dotnet publish "$project" -c Release -o "$out" -p:NuGetAudit=false --nologo -v quiet)
   "${publish[@]}" --use-current-runtime --self-contained false -p:PublishReadyToRun=true || {
     echo "$project: publishing it without compiling it ahead." >&2

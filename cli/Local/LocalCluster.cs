@@ -33,12 +33,17 @@ internal sealed class LocalCluster(string folder, LocalPlan plan, LocalPrograms 
     {
         await StopPreviousAsync();
         plan.CheckPorts();
-        LocalFolder.Prepare(folder, plan, programs);
+        var bounds = LocalFolder.Prepare(folder, plan);
         Directory.CreateDirectory(Path.Combine(folder, "logs"));
         await using var sample = await SampleService.StartAsync(plan.SamplePort, plan.Names.Last(), cancellationToken);
         try
         {
-            foreach (var name in plan.Names) nodes.Add(Start(name));
+            foreach (var (name, index) in plan.Names.Select(static (name, index) => (name, index)))
+            {
+                if (!NodeFolder.IsMade(LocalFolder.NodeFolderOf(folder, name))) await JoinAsync(plan.Join(index), cancellationToken);
+                LocalAgent.Write(LocalFolder.NodeFolderOf(folder, name), name, bounds, programs);
+                nodes.Add(Start(name));
+            }
             Console.WriteLine($"Cluster {LocalPlan.Cluster}: {plan.Nodes} nodes ({string.Join(", ", plan.Names)}), {plan.Topology.ToString().ToLowerInvariant()}, in {folder}");
             await ReadyAsync(cancellationToken);
             PrintCommands();
@@ -86,12 +91,16 @@ internal sealed class LocalCluster(string folder, LocalPlan plan, LocalPrograms 
         await StopNodesAsync(folder, programs.Agent);
     }
 
+    // What florctl down finds, even when this florctl is killed.
+    private void Save(KnownProcess[] more) => list.Save(
+        nodes.Select(static node => node.Known).Where(known => more.All(other => other.Name != known.Name)).Concat(more).Prepend(KnownProcess.Of("florctl", Environment.ProcessId)));
+
     private NodeProcess Start(string name)
     {
         try
         {
             var node = new NodeProcess(programs.Agent, name, LocalFolder.NodeFolderOf(folder, name), Path.Combine(folder, "logs", $"{name}.log"));
-            list.Save(nodes.Where(other => other.Node != name).Append(node).Select(other => other.Known).Prepend(KnownProcess.Of("florctl", Environment.ProcessId)));
+            Save([node.Known]);
             return node;
         }
         catch (System.ComponentModel.Win32Exception e)
@@ -100,10 +109,31 @@ internal sealed class LocalCluster(string folder, LocalPlan plan, LocalPrograms 
         }
     }
 
-    private async Task ReadyAsync(CancellationToken cancellationToken)
+    // Through its neighbours, once they can carry its request to the issuer.
+    private async Task JoinAsync(LocalJoin join, CancellationToken cancellationToken)
+    {
+        Console.WriteLine($"Node {join.Node} joins by token, through {string.Join(" and ", join.Contacts.Select(static contact => contact.Vertex))}.");
+        var needed = nodes.Where(node => join.Contacts.Any(contact => contact.Vertex == node.Node)).Select(static node => (node, "flor")).Prepend((nodes[0], "identity")).ToArray();
+        await UntilAsync(
+            async cancelled =>
+            {
+                foreach (var (node, workload) in needed)
+                {
+                    if ((await StatusAsync(node, cancelled)).All(one => one.Name != workload || one.Phase != WorkloadPhase.Ready)) return $"{workload} of node {node.Node} is not ready";
+                }
+                return null;
+            },
+            cancellationToken);
+        await join.RunAsync(folder, nodes[0].Node, LocalFolder.NodeFolderOf(folder, join.Node), programs.Agent, process => Save([KnownProcess.Of($"join of {join.Node}", process.Id)]), cancellationToken);
+    }
+
+    private Task ReadyAsync(CancellationToken cancellationToken) => UntilAsync(MissingAsync, cancellationToken);
+
+    // Until nothing is missing any more.
+    private async Task UntilAsync(Func<CancellationToken, Task<string?>> missingAsync, CancellationToken cancellationToken)
     {
         var waited = Stopwatch.StartNew();
-        while (await MissingAsync(cancellationToken) is { } missing)
+        while (await missingAsync(cancellationToken) is { } missing)
         {
             if (nodes.FirstOrDefault(node => node.ExitCode is not null) is { } dead)
             {
@@ -171,6 +201,9 @@ internal sealed class LocalCluster(string folder, LocalPlan plan, LocalPrograms 
             What one node stores, all have:
               echo '"hello"' | {florctl} store put notes/greeting - --portal {Portal("a")}
               {florctl} store get notes/greeting --portal {Portal(plan.Names.Last())}
+            What is there, and what runs on a node:
+              {florctl} get nodes --control {socket}
+              {florctl} status --control {socket}
               {programs.Agent} status --control {LocalAgent.ControlSocket(LocalFolder.NodeFolderOf(folder, "a"))}
             Ctrl-C stops everything.
             """);

@@ -29,7 +29,7 @@ internal static class LocalCommand
         up.SetAction(async (parsed, cancellationToken) =>
         {
             var plan = new LocalPlan(parsed.GetValue(nodes), parsed.GetValue(topology), parsed.GetValue(basePort), parsed.GetValue(proxyPort)).Validated();
-            using var cluster = new LocalCluster(Path.GetFullPath(parsed.GetValue(folder)!), plan, LocalPrograms.Find(parsed.GetValue(flor)));
+            using var cluster = new LocalCluster(Path.GetFullPath(parsed.GetValue(folder)!), plan, LocalPrograms.Look(parsed.GetValue(flor)));
             await cluster.RunAsync(cancellationToken);
             return 0;
         });

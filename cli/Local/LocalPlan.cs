@@ -34,7 +34,7 @@ public sealed record LocalPlan(int Nodes, Topology Topology, int BasePort, int P
     public IEnumerable<string> Names => Enumerable.Range(0, Nodes).Select(Name);
 
     /// <summary>Kept in the folder: a cluster of the same shape is used again.</summary>
-    public string Shape => string.Create(CultureInfo.InvariantCulture, $"2 {Nodes} {Topology} {BasePort} {ProxyPort}");
+    public string Shape => string.Create(CultureInfo.InvariantCulture, $"3 {Nodes} {Topology} {BasePort} {ProxyPort}");
 
     private IEnumerable<(int A, int B)> Links => Enumerable.Range(0, Nodes - 1).Select(i => (i, i + 1))
         .Concat(Topology == Topology.Ring ? [(Nodes - 1, 0)] : []);
@@ -49,22 +49,26 @@ public sealed record LocalPlan(int Nodes, Topology Topology, int BasePort, int P
         return this;
     }
 
-    public NodePlan Node(int index)
+    /// <summary>The first node, made in the operator's folder. The others join, so it dials nobody.</summary>
+    public NodePlan First(IBounds bounds)
     {
-        var neighbours = Links.Where(link => link.A == index || link.B == index).Select(link => link.A == index ? link.B : link.A)
-            .Select(other => (Name(other), (IReadOnlyList<string>)[Endpoint(BasePort + other)]));
-        var (first, last) = (index == 0, index == Nodes - 1);
-        SpiffeId[] programs = [LocalAgent.Agent, LocalAgent.Storage, You];
-        SpiffeId[] held = [.. programs, .. last ? new[] { Hello } : []];
-        return new NodePlan(
-            SpiffeId.Of(Cluster, IdentityKind.Vertex, Name(index)),
-            Endpoint(BasePort + index),
-            neighbours.ToArray(),
-            held,
-            first ? [(Endpoint(ProxyPort), You)] : [],
-            last ? [(Hello, Endpoint(SamplePort))] : [],
-            programs);
+        var vertex = SpiffeId.Of(Cluster, IdentityKind.Vertex, Name(0));
+        return new NodePlan(vertex, Endpoint(BasePort), [], Nodes == 1 ? [Hello] : [], [(Endpoint(ProxyPort), You)], Nodes == 1 ? [(Hello, Endpoint(SamplePort))] : [], [You])
+        {
+            LetsJoin = true,
+            ServicesOwner = Environment.UserName,
+            Services = ControlPlane.ServicesOf(bounds, vertex),
+        };
     }
+
+    /// <summary>How a node after the first joins: through those of its neighbours that come before it.</summary>
+    internal LocalJoin Join(int index) => new(
+        Name(index),
+        Endpoint(BasePort + index),
+        [.. Links.Where(link => (link.A == index && link.B < index) || (link.B == index && link.A < index)).Select(link => link.A == index ? link.B : link.A)
+            .Select(other => new JoinContact(Name(other), Endpoint(BasePort + other)))],
+        index == Nodes - 1 ? (Service, Endpoint(SamplePort)) : null,
+        You.Path);
 
     public string Bounds(long version)
     {
@@ -75,12 +79,14 @@ public sealed record LocalPlan(int Nodes, Topology Topology, int BasePort, int P
             cluster: {{Cluster}}
             links:{{(Nodes == 1 ? " []" : "")}}
             {{links}}hosts:
-              - {node: '*', identities: [service/agent, service/storage, user/you]}
+              - {node: '*', identities: [service/agent, service/identity, service/storage, user/you]}
               - {node: {{Name(Nodes - 1)}}, identities: [service/hello]}
             connect:
               - {from: [user/you], to: [service/hello, service/storage]}
               # Replicas exchange what they have; agents ask for the health of what they run.
               - {from: [service/storage, service/agent], to: [service/storage]}
+              # Nodes carry the requests of those who join, and ask for themselves.
+              - {from: ['node/*', service/identity, service/agent], to: [service/identity]}
             store:
               - {collection: '*', read: [user/you], write: [user/you]}
 

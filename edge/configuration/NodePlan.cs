@@ -25,8 +25,8 @@ public sealed record NodePlan(
     /// <summary>The system user of Florete's own services, which get a portal socket each; null: they do not run there.</summary>
     public string? ServicesOwner { get; init; }
 
-    /// <summary>Services of Florete itself that a node has portal sockets for, <c>run/&lt;name&gt;.portal</c>.</summary>
-    public IReadOnlyList<SpiffeId> Services => ServicesOwner is null ? [] : [SpiffeId.Of(Vertex.Cluster, IdentityKind.Service, "identity")];
+    /// <summary>Services of Florete itself (<see cref="ControlPlane"/>) that a node has portal sockets for, <c>run/&lt;name&gt;.portal</c>; needs <see cref="ServicesOwner"/>.</summary>
+    public IReadOnlyList<SpiffeId> Services { get; init; } = [];
 
     /// <summary>Everything that the node holds: itself, its services, and what else was asked for.</summary>
     public IReadOnlyList<SpiffeId> All => [.. new[] { Vertex, SpiffeId.Of(Vertex.Cluster, IdentityKind.Node, Vertex.Name) }.Concat(Services).Concat(Identities).Concat(Portals).Distinct()];

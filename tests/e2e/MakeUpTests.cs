@@ -36,6 +36,11 @@ public sealed class MakeUpTests(ITestOutputHelper output)
         _ = (await Command.ShellAsync(network, Printed("store put"))).Succeeded();
         await Eventually.HoldsAsync("the last node has it", async () => (await Command.ShellAsync(network, Printed("store get"))).Output.Trim() == "\"hello\"", () => up.Log);
         Assert.Contains("storage", (await Command.ShellAsync(network, Printed("florete-agent status"))).Succeeded().Output, StringComparison.Ordinal);
+        // Every node knows of all the others, and each is ready: what the control plane puts on every node is there.
+        var known = (await Command.ShellAsync(network, Printed("get nodes"))).Succeeded().Output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        Assert.Equal(nodes + 1, known.Length);
+        Assert.All(known.Skip(1), static line => Assert.Contains(" Ready ", line, StringComparison.Ordinal));
+        Assert.Contains($"{nodes}/{nodes} ready", (await Command.ShellAsync(network, Printed("florctl status"))).Succeeded().Output, StringComparison.Ordinal);
         var running = (await Command.RunAsync(network, [Programs.Florctl, "local", "status", "--dir", Path.Combine(lab.Folder, "local")])).Succeeded();
         Assert.Contains("a", running.Output, StringComparison.Ordinal);
 

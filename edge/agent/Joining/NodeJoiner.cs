@@ -31,6 +31,15 @@ internal sealed class NodeJoiner(JoinToken token, string folder, Action<string> 
     /// <summary>How long to try while nobody can be reached.</summary>
     public TimeSpan Patience { get; init; } = TimeSpan.FromMinutes(2);
 
+    /// <summary>Services of this node, and where their programs listen, <c>HOST:PORT</c>.</summary>
+    public IReadOnlyList<(string Service, string Address)> Outbounds { get; init; } = [];
+
+    /// <summary>Proxies for all programs of this machine: where they listen, and as whom they act (a path, <c>user/me</c>).</summary>
+    public IReadOnlyList<(string Listen, string As)> Proxies { get; init; } = [];
+
+    /// <summary>Paths of identities whose programs have a portal socket, for <see cref="ServicesOwner"/>.</summary>
+    public IReadOnlyList<string> Portals { get; init; } = [];
+
     private string KeyFile => Path.Combine(joining, "node-ca.key");
 
     private string AnswerFile => Path.Combine(joining, "answer.json");
@@ -217,31 +226,51 @@ internal sealed class NodeJoiner(JoinToken token, string folder, Action<string> 
         authority.Save(folder);
         AtomicFile.Write(Path.Combine(folder, "bundle.pem"), reply.Answer.Bundle, AtomicFile.EveryoneReads);
         AtomicFile.Write(Path.Combine(folder, "bounds.signed"), reply.Answer.Bounds, AtomicFile.EveryoneReads);
-        var plan = Plan(reply);
+        var bounds = new Bounds(BoundsOf(reply));
+        var plan = Plan(reply, bounds);
+        CheckMayHold(plan, bounds);
         var now = DateTimeOffset.UtcNow;
         foreach (var id in plan.All) SvidFiles.Write(Path.Combine(folder, "identities"), authority.Issue(id, CertificateAuthority.DefaultLifetime, now));
+        AtomicFile.Write(Path.Combine(folder, ControlPlane.AgentFileName), ControlPlane.AgentFile(plan, bounds), AtomicFile.EveryoneReads);
         AtomicFile.Write(ConfigurationFile, NodeConfiguration.Text(plan), AtomicFile.EveryoneReads);
     }
 
     // Links to those whom the token names, the one that answered among them.
-    private NodePlan Plan(JoinReplyFile reply)
+    private NodePlan Plan(JoinReplyFile reply, Bounds bounds)
     {
         var contacts = token.Contacts.Select(contact => contact.Vertex is null && contact.Address == reply.Address ? contact with { Vertex = reply.Server } : contact)
             .Where(static contact => contact.Vertex is not null);
         var neighbours = contacts.GroupBy(static contact => contact.Vertex!)
             .Select(static group => (group.Key, (IReadOnlyList<string>)[.. group.Select(static contact => contact.Address).Distinct()]));
-        return new NodePlan(SpiffeId.Of(token.Cluster.Name, IdentityKind.Vertex, token.Node.Name), Listen, [.. neighbours], Held(reply), [], [], [])
+        var vertex = SpiffeId.Of(token.Cluster.Name, IdentityKind.Vertex, token.Node.Name);
+        var outbounds = Outbounds.Select(outbound => (SpiffeId.Of(vertex.Cluster, IdentityKind.Service, outbound.Service), outbound.Address)).ToArray();
+        var proxies = Proxies.Select(proxy => (proxy.Listen, Identity(proxy.As))).ToArray();
+        SpiffeId[] portals = [.. Portals.Select(Identity)];
+        var held = bounds.Current.HeldByName(token.Node.Name).Concat(outbounds.Select(static outbound => outbound.Item1)).Concat(proxies.Select(static proxy => proxy.Item2)).Concat(portals);
+        return new NodePlan(vertex, Listen, [.. neighbours], [.. held.Distinct()], proxies, outbounds, portals)
         {
             LetsJoin = LetsJoin,
             ServicesOwner = ServicesOwner,
+            Services = ControlPlane.ServicesOf(bounds, vertex),
         };
     }
 
-    private IReadOnlyList<SpiffeId> Held(JoinReplyFile reply)
+    private SpiffeId Identity(string path) => IdentityKinds.TryParsePath(path, token.Cluster.Name, out var id, out var error) ? id : throw new IdentityException(error);
+
+    // Before flor refuses to start with it. The answer is forgotten, so that the next try gets the bounds of then.
+    private void CheckMayHold(NodePlan plan, Bounds bounds)
+    {
+        var refusals = plan.All.Select(id => bounds.MayHost(plan.Vertex, id)).Where(static verdict => !verdict.IsAllowed).Select(static verdict => verdict.Refusal).ToArray();
+        if (refusals.Length == 0) return;
+        File.Delete(AnswerFile);
+        throw new IdentityException($"{string.Join(' ', refusals)} Then join again, with the same token.");
+    }
+
+    private static BoundsDocument BoundsOf(JoinReplyFile reply)
     {
         var verifier = new PeerVerifier(TrustBundle.Parse(reply.Answer.Bundle, "the answer's bundle"));
         SignedBounds.TryVerify(Encoding.UTF8.GetBytes(reply.Answer.Bounds), "the answer's bounds", verifier, DateTimeOffset.UtcNow, out var bounds, out _);
-        return bounds!.Document.HeldByName(token.Node.Name);
+        return bounds!.Document;
     }
 
     private void Finish()
