@@ -60,6 +60,11 @@ internal static class ClusterCommand
           - {node: '*', identities: [service/identity]}
           # Its agent asks what it runs for its health.
           - {node: '*', identities: [service/agent]}
+          # And works for its group: computes paths, coordinates.
+          - {node: '*', identities: [service/ncs, service/coordinator]}
+
+        # Which nodes may have the coordinator of the group that they are in, '*' being every node. Better those that stay than laptops.
+        coordinate: ['*']
 
         # Who may connect to whom.
         #   - from: [user/alice, 'workload/*']
@@ -69,12 +74,16 @@ internal static class ClusterCommand
           - {from: [service/storage], to: [service/storage]}
           # Nodes carry the requests of those who join, and ask for themselves.
           - {from: ['node/*', service/identity], to: [service/identity]}
-          - {from: [service/agent], to: [service/identity, service/storage]}
+          - {from: [service/agent], to: [service/identity, service/storage, service/ncs, service/coordinator]}
+          # The coordinator reads which paths are wanted, and has them computed.
+          - {from: [service/coordinator], to: [service/storage, service/ncs]}
+          - {from: [service/ncs], to: [service/coordinator]}
 
         # Who may read and write which collections of the storage, '*' being all; until ends the writing of a rule, by the time stamped into
         # what is written. Nobody may without a rule, operators included: their keys sign what is allowed, and do not belong on nodes.
         #   - {collection: notes, read: [user/alice, user/bob], write: [user/alice], until: 2026-12-31T00:00:00Z}
-        store: []
+        store:
+          - {collection: paths, read: [service/coordinator]}
 
         """;
 }

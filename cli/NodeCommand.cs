@@ -40,7 +40,7 @@ internal static class NodeCommand
             CustomParser = CommonOptions.ParseMany<(string, string)>(TryParseProxy),
         };
         var letJoin = new Option<bool>("--let-join") { Description = "Let strangers with a token join through it." };
-        var services = new Option<string?>("--services") { Description = "Run Florete's own services there (identity, storage), as this user of the machine.", HelpName = "USER" };
+        var services = new Option<string?>("--services") { Description = "Run Florete's own services there (identity, storage, ncs, coordinator), as this user of the machine.", HelpName = "USER" };
         var allow = new Option<bool>("--allow") { Description = "Add rules for its links and identities to bounds.yaml, raise its version, sign." };
         var (folder, output, life, json) = (CommonOptions.OperatorFolder(), new Option<string?>("--out") { Description = "The folder to make; nodes/NODE in the operator's folder unless told." }, CommonOptions.Life(UsualLife), CommonOptions.Json());
         var add = new Command("add", "Makes the folder that a node runs from.") { node, listen, link, identity, outbound, proxy, letJoin, services, allow, folder, output, life, json };

@@ -9,6 +9,8 @@ internal sealed record BuiltProgram(string Name, string Project, string Remedy)
     public static readonly BuiltProgram Flor = new("flor", "Florete.Proxy", "Build it with 'make build', or name it with --flor.");
     public static readonly BuiltProgram Agent = new("florete-agent", "Florete.Agent", "Build it with 'make build'.");
     public static readonly BuiltProgram Identity = new("florete-identity", "Florete.Identity.Program", "Build it with 'make build'.");
+    public static readonly BuiltProgram Ncs = new("florete-ncs", "Florete.Ncs.Program", "Build it with 'make build'.");
+    public static readonly BuiltProgram Coordinator = new("florete-coordinator", "Florete.Coordination.Program", "Build it with 'make build'.");
     public static readonly BuiltProgram Storage = new("florete-storage", "Florete.Storage.Host", "Build it with 'make build'.");
 
     /// <param name="told">The program that the user names; null: it is looked for.</param>

@@ -20,18 +20,14 @@ internal static class LocalAgent
 }
 
 /// <summary>The programs of a local cluster.</summary>
-internal sealed record LocalPrograms(string Agent, string Flor, string Identity, string Storage)
+internal sealed record LocalPrograms(string Agent, string Flor, IReadOnlyDictionary<string, string> Services)
 {
     /// <param name="flor">The flor that the user names; null: it is looked for.</param>
     /// <exception cref="CliException">One of them is not found.</exception>
-    public static LocalPrograms Look(string? flor) => new(BuiltProgram.Agent.Find(), BuiltProgram.Flor.Find(flor), BuiltProgram.Identity.Find(), BuiltProgram.Storage.Find());
+    public static LocalPrograms Look(string? flor) => new(
+        BuiltProgram.Agent.Find(), BuiltProgram.Flor.Find(flor),
+        new[] { BuiltProgram.Identity, BuiltProgram.Storage, BuiltProgram.Ncs, BuiltProgram.Coordinator }.ToDictionary(static program => program.Name, static program => program.Find()));
 
     /// <summary>Where a program of this name is; null: there is none.</summary>
-    public string? Find(string name) => name switch
-    {
-        "flor" => Flor,
-        "florete-identity" => Identity,
-        "florete-storage" => Storage,
-        _ => null,
-    };
+    public string? Find(string name) => name == "flor" ? Flor : Services.GetValueOrDefault(name);
 }

@@ -79,16 +79,22 @@ public sealed record LocalPlan(int Nodes, Topology Topology, int BasePort, int P
             cluster: {{Cluster}}
             links:{{(Nodes == 1 ? " []" : "")}}
             {{links}}hosts:
-              - {node: '*', identities: [service/agent, service/identity, service/storage, user/you]}
+              - {node: '*', identities: [service/agent, service/identity, service/storage, service/ncs, service/coordinator, user/you]}
               - {node: {{Name(Nodes - 1)}}, identities: [service/hello]}
+            coordinate: ['*']
             connect:
-              - {from: [user/you], to: [service/hello, service/storage]}
+              - {from: [user/you], to: [service/hello, service/storage, service/coordinator, service/ncs]}
               # Replicas exchange what they have; agents ask for the health of what they run.
               - {from: [service/storage, service/agent], to: [service/storage]}
               # Nodes carry the requests of those who join, and ask for themselves.
               - {from: ['node/*', service/identity, service/agent], to: [service/identity]}
+              # The coordinator reads which paths are wanted, and has them computed.
+              - {from: [service/coordinator], to: [service/storage, service/ncs]}
+              - {from: [service/ncs], to: [service/coordinator]}
+              - {from: [service/agent], to: [service/ncs, service/coordinator]}
             store:
               - {collection: '*', read: [user/you], write: [user/you]}
+              - {collection: paths, read: [service/coordinator]}
 
             """;
     }

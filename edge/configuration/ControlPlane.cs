@@ -14,8 +14,10 @@ public static class ControlPlane
     // In the order of starting. What is said of a program here is all that its node's files say of it.
     private static readonly ServiceProgram[] Programs =
     [
-        new("identity", "florete-identity", static (_, portal) => ["run", "--folder", ".", "--portal", portal], "/live"),
-        new("storage", "florete-storage", static (_, portal) => ["run", "--portal", portal, "--state", "state/storage", "--bundle", "bundle.pem", "--bounds", "bounds.signed"], "/v1/health"),
+        new("identity", "florete-identity", static (portal, _) => ["run", "--folder", ".", "--portal", portal], "/live"),
+        new("storage", "florete-storage", static (portal, _) => ["run", "--portal", portal, "--state", "state/storage", "--bundle", "bundle.pem", "--bounds", "bounds.signed"], "/v1/health"),
+        new("ncs", "florete-ncs", static (portal, node) => ["run", "--portal", portal, "--node", node], "/v1/health") { SpeaksAsNode = true },
+        new("coordinator", "florete-coordinator", static (portal, node) => ["run", "--portal", portal, "--node", node], "/v1/health") { SpeaksAsNode = true },
     ];
 
     /// <summary>The services, the agent's own identity among them, that the bounds let a node hold.</summary>
@@ -24,6 +26,9 @@ public static class ControlPlane
         .. Programs.Select(static program => program.Service).Prepend(Agent)
             .Select(name => SpiffeId.Of(vertex.Cluster, IdentityKind.Service, name)).Where(id => bounds.MayHost(vertex, id).IsAllowed),
     ];
+
+    /// <summary>Does one of them speak with the node's own vertex, so that it needs the portal socket of <c>node/…</c> too?</summary>
+    internal static bool SpeaksAsNode(IEnumerable<SpiffeId> services) => services.Any(static id => Programs.Any(program => program.SpeaksAsNode && program.Service == id.Name));
 
     /// <summary>The text of the first <c>agent.yaml</c> of a node; from then on it is the operator's to edit.</summary>
     /// <param name="plan">The node.</param>
@@ -51,7 +56,7 @@ public static class ControlPlane
         foreach (var program in Programs)
         {
             if (!services.TryGetValue(program.Service, out var id) || find(program.Program) is not { } path) continue;
-            var words = program.Words(vertex, NodeConfiguration.PortalSocket(id)).Select(static word => $"\"{word}\"");
+            var words = program.Words(NodeConfiguration.PortalSocket(id), NodeConfiguration.PortalSocket(SpiffeId.Of(vertex.Cluster, IdentityKind.Node, vertex.Name))).Select(static word => $"\"{word}\"");
             text.Append($"  - name: {program.Service}\n    run: [\"{path}\", {string.Join(", ", words)}]\n");
             // What may not be asked would be taken for dead.
             if (agent is not null && bounds.MayConnect(agent, id).IsAllowed) text.Append($"    health: {{url: \"http://{program.Service}.rete{program.HealthPath}\"}}\n");
@@ -61,7 +66,10 @@ public static class ControlPlane
 
     /// <param name="Service">Its identity's name.</param>
     /// <param name="Program">The executable.</param>
-    /// <param name="Words">Its arguments, of the vertex and its portal socket.</param>
+    /// <param name="Words">Its arguments, of its portal socket and the node's.</param>
     /// <param name="HealthPath">Answers 200 while it is fit to serve.</param>
-    private sealed record ServiceProgram(string Service, string Program, Func<SpiffeId, string, string[]> Words, string HealthPath);
+    private sealed record ServiceProgram(string Service, string Program, Func<string, string, string[]> Words, string HealthPath)
+    {
+        public bool SpeaksAsNode { get; init; }
+    }
 }

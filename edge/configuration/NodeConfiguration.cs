@@ -47,14 +47,15 @@ public static class NodeConfiguration
             ? "# Where connections to services of this node are delivered:\n# outbounds:\n#   - service: hello\n#     tcp: 127.0.0.1:8080\n"
             : "# Where connections to services of this node are delivered.\noutbounds:\n");
         foreach (var (service, address) in plan.Outbounds) text.Append($"  - service: {Quote(service.Name)}\n    tcp: {Quote(address)}\n");
-        var portals = plan.Services.Select(id => (id, plan.ServicesOwner!)).Concat(plan.Portals.Select(static id => (id, Environment.UserName))).DistinctBy(static entry => entry.Item1).ToArray();
+        SpiffeId[] node = ControlPlane.SpeaksAsNode(plan.Services) ? [SpiffeId.Of(plan.Vertex.Cluster, IdentityKind.Node, plan.Vertex.Name)] : [];
+        var portals = plan.Services.Concat(node).Select(id => (id, plan.ServicesOwner!)).Concat(plan.Portals.Select(static id => (id, Environment.UserName))).DistinctBy(static entry => entry.Item1).ToArray();
         if (portals.Length > 0) text.Append("# Programs that act as an identity of this node.\nportals:\n");
         foreach (var (identity, owner) in portals) text.Append($"  - identity: {identity.Path}\n    socket: {Quote(PortalSocket(identity))}\n    owner: {Quote(owner)}\n");
         return text.ToString();
     }
 
     /// <summary>Where flor serves the portal of an identity, from the node's folder.</summary>
-    public static string PortalSocket(SpiffeId identity) => $"run/{identity.Name}.portal";
+    public static string PortalSocket(SpiffeId identity) => identity.Kind == IdentityKind.Node ? $"run/node-{identity.Name}.portal" : $"run/{identity.Name}.portal";
 
     // Names may look like numbers or booleans of YAML, addresses hold colons and brackets; none holds a quote.
     private static string Quote(string text) => $"\"{text}\"";

@@ -25,6 +25,16 @@ public class ControlPlaneTests
     }
 
     [Fact]
+    public void What_speaks_with_the_vertex_has_the_socket_of_the_node_too()
+    {
+        var read = Read("hosts:\n  - {node: '*', identities: [service/ncs, service/coordinator]}\n");
+        Assert.Equal(["flor", "ncs", "coordinator"], read.Workloads.Select(static one => one.Name));
+        Assert.All(read.Workloads.Skip(1), static one => Assert.Equal("run/node-a.portal", one.Arguments[^1]));
+        var plan = new NodePlan(Vertex, "0.0.0.0:1", [], [], [], [], []) { ServicesOwner = "me", Services = [SpiffeId.Of("home", IdentityKind.Service, "ncs")] };
+        Assert.Contains("  - identity: node/a\n    socket: \"run/node-a.portal\"\n    owner: \"me\"\n", NodeConfiguration.Text(plan), StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void What_the_agent_may_not_ask_counts_as_ready_while_it_runs()
     {
         Assert.All(Read(Hosts).Workloads.Skip(1), static one => Assert.Null(one.Health));

@@ -50,10 +50,10 @@ public sealed class FlorctlTests : FlorctlTest
         Assert.Contains("florete-agent run", next, StringComparison.Ordinal);
         Assert.DoesNotContain("Missing", next, StringComparison.Ordinal);
         var held = IdentityFolder.Open(At("home/nodes/a/identities")).Identities.Select(identity => identity.Id.Path);
-        Assert.Equal(["node/a", "service/agent", "service/identity", "service/storage", "vertex/a"], held.Order());
-        Assert.Equal(3, File.ReadAllText(At("home/nodes/a/flor.yaml")).Split("owner: \"me\"").Length - 1);
+        Assert.Equal(["node/a", "service/agent", "service/coordinator", "service/identity", "service/ncs", "service/storage", "vertex/a"], held.Order());
+        Assert.Equal(6, File.ReadAllText(At("home/nodes/a/flor.yaml")).Split("owner: \"me\"").Length - 1);
         var agent = File.ReadAllText(At("home/nodes/a/agent.yaml"));
-        foreach (var one in new[] { "- name: flor", "- name: identity", "- name: storage", "http://identity.rete/live", "http://storage.rete/v1/health" }) Assert.Contains(one, agent, StringComparison.Ordinal);
+        foreach (var one in new[] { "- name: flor", "- name: identity", "- name: storage", "- name: ncs", "- name: coordinator", "http://identity.rete/live", "http://storage.rete/v1/health" }) Assert.Contains(one, agent, StringComparison.Ordinal);
         // Without services, flor alone.
         Run(0, "node", "add", "b", "--dir", "home", "--allow");
         Assert.DoesNotContain("storage", File.ReadAllText(At("home/nodes/b/agent.yaml")), StringComparison.Ordinal);
