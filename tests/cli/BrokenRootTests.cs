@@ -78,7 +78,7 @@ public sealed class BrokenRootTests : FlorctlTest
         Run(0, "node", "add", "b", "--dir", "home");
         Assert.Equal(Own, File.GetUnixFileMode(At("home/nodes/b")));
         Assert.Equal(
-            ["bounds.signed", "bundle.pem", "flor.yaml", "identities", "node-ca.key", "node-ca.pem"],
+            ["agent.yaml", "bounds.signed", "bundle.pem", "flor.yaml", "identities", "node-ca.key", "node-ca.pem"],
             Directory.GetFileSystemEntries(At("home/nodes/b")).Select(path => Path.GetFileName(path)!).Order(StringComparer.Ordinal));
     }
 
