@@ -2,8 +2,8 @@
 FROM mcr.microsoft.com/dotnet/sdk:10.0 AS build
 WORKDIR /src
 COPY . .
-# Without the audit: it asks a server, and is a matter for continuous integration, not for an image.
-RUN scripts/publish.sh /out
+# What compose.yaml starts. Without the audit: it asks a server, and is a matter for continuous integration, not for an image.
+RUN scripts/publish.sh /out edge/proxy cli
 
 FROM debian:trixie-slim
 COPY scripts/install-dependencies.sh /usr/local/lib/florete/
