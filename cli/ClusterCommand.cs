@@ -78,12 +78,16 @@ internal static class ClusterCommand
           # The coordinator reads which paths are wanted, and has them computed.
           - {from: [service/coordinator], to: [service/storage, service/ncs]}
           - {from: [service/ncs], to: [service/coordinator]}
+          # They write the audit trail.
+          - {from: [service/identity], to: [service/storage]}
 
         # Who may read and write which collections of the storage, '*' being all; until ends the writing of a rule, by the time stamped into
         # what is written. Nobody may without a rule, operators included: their keys sign what is allowed, and do not belong on nodes.
         #   - {collection: notes, read: [user/alice, user/bob], write: [user/alice], until: 2026-12-31T00:00:00Z}
         store:
           - {collection: paths, read: [service/coordinator]}
+          # florctl audit: add who may read it.
+          - {collection: audit, read: [service/identity], write: [service/identity]}
 
         """;
 }

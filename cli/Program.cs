@@ -20,6 +20,7 @@ public static class Program
             IdentityCommand.Create(),
             BoundsCommand.Create(),
             StoreCommand.Create(),
+            AuditCommand.Create(),
             RevokeCommand.Create(),
             RevocationsCommand.Create(),
             IssuerCommand.Create(),

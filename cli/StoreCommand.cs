@@ -13,12 +13,7 @@ internal static partial class StoreCommand
     private const string PortalVariable = "FLORETE_PORTAL";
     private const string UsualFolder = "run";
 
-    private static readonly Option<string?> Portal = new("--portal")
-    {
-        Description = $"The portal socket of who asks; else {PortalVariable}, else the one *.portal in ./{UsualFolder}.",
-        HelpName = "SOCKET",
-        Recursive = true,
-    };
+    private static readonly Option<string?> Portal = PortalOption();
 
     private static readonly Option<string?> Instance = new("--instance")
     {
@@ -40,7 +35,7 @@ internal static partial class StoreCommand
     private static void Does(this Command command, Func<ParseResult, StorageClient, CancellationToken, Task<int>> action) =>
         command.SetAction(async (parsed, cancellationToken) =>
         {
-            var portal = new PortalSocketClient(FindPortal(parsed.GetValue(Portal), Environment.GetEnvironmentVariable(PortalVariable), Environment.CurrentDirectory));
+            var portal = new PortalSocketClient(FindPortal(parsed.GetValue(Portal)));
             try
             {
                 using var client = new StorageClient(portal, await InstanceAsync(portal, parsed.GetValue(Instance), cancellationToken));
@@ -60,6 +55,9 @@ internal static partial class StoreCommand
                 return 0;
             }
         });
+
+    /// <exception cref="CliException">None is named, and there is not exactly one.</exception>
+    internal static string FindPortal(string? told) => FindPortal(told, Environment.GetEnvironmentVariable(PortalVariable), Environment.CurrentDirectory);
 
     /// <exception cref="CliException">None is named, and there is not exactly one.</exception>
     internal static string FindPortal(string? told, string? variable, string folder)
@@ -91,7 +89,15 @@ internal static partial class StoreCommand
             there.Count == 0 ? "There is none at all: start florete-storage on a node." : $"There are replicas on: {string.Join(", ", there.Order(StringComparer.Ordinal))}.");
     }
 
-    private static Option<string> OutputOption()
+    /// <summary>As whom the storage is asked.</summary>
+    internal static Option<string?> PortalOption() => new("--portal")
+    {
+        Description = $"The portal socket of who asks; else {PortalVariable}, else the one *.portal in ./{UsualFolder}.",
+        HelpName = "SOCKET",
+        Recursive = true,
+    };
+
+    internal static Option<string> OutputOption()
     {
         var output = new Option<string>("--output", "-o") { Description = "text or json.", DefaultValueFactory = static _ => "text", HelpName = "FORM", Recursive = true };
         output.AcceptOnlyFromAmong("text", "json");

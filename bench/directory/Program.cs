@@ -70,7 +70,7 @@ DirectorySnapshot Make()
     {
         var svid = authority.Issue(id, TimeSpan.FromHours(24), now);
         records.Add(new CachedRecord(1799, RecordWriter.Sign("cluster", kind, 0, 1, 1, svid, subject, body)));
-        chains.Add(CertificateChain.Encode(svid));
+        chains.Add(EncodedChain.Encode(svid));
         svid.Leaf.Dispose();
     }
 }

@@ -20,7 +20,7 @@ var body = Encoding.ASCII.GetBytes($$"""{"text":"{{new string('x', 480)}}"}""");
 var now = DateTimeOffset.UtcNow;
 using var authority = CertificateAuthority.Create("bench", now - TimeSpan.FromHours(1));
 var svid = authority.Issue(SpiffeId.Of("bench", IdentityKind.User, "alice"), TimeSpan.FromDays(30), now);
-var chain = AuthorChain.Encode(svid);
+var chain = EncodedChain.Encode(svid);
 var chains = new Dictionary<ChainHash, byte[]> { [ChainHash.Of(chain)] = chain };
 Directory.CreateDirectory(folder);
 Console.WriteLine($"{documents} documents of {body.Length} bytes in {folder}");

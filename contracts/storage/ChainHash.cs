@@ -1,10 +1,11 @@
 using System.Buffers.Binary;
 using System.Diagnostics.CodeAnalysis;
 using System.Security.Cryptography;
+using Florete.Identities;
 
 namespace Florete.Storage.Contracts;
 
-/// <summary>SHA-256 of an encoded certificate chain (<see cref="AuthorChain"/>): how versions name it. Written as 64 hexadecimal digits.</summary>
+/// <summary>SHA-256 of an encoded certificate chain (<see cref="EncodedChain"/>): how versions name it. Written as 64 hexadecimal digits.</summary>
 public readonly record struct ChainHash(UInt128 High, UInt128 Low)
 {
     public const int Bytes = 32;

@@ -25,7 +25,7 @@ public sealed class VersionDraft
 
     public required SpiffeId Author { get; init; }
 
-    /// <summary>The chain of the key that will sign (<see cref="AuthorChain"/>).</summary>
+    /// <summary>The chain of the key that will sign (<see cref="EncodedChain"/>).</summary>
     public required ChainHash Chain { get; init; }
 
     /// <summary>One JSON value, UTF-8; null deletes the unit.</summary>

@@ -20,6 +20,7 @@ public sealed partial class NodeAgent : IAsyncDisposable
     private readonly FileStream stateLock;
     private readonly HealthProbe probe;
     private readonly SemaphoreSlim changing = new(1);
+    private readonly TaskCompletionSource failure = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private ControlServer? control;
     private volatile WorkloadRunner[] runners = [];
     private AgentConfiguration configuration;
@@ -119,15 +120,8 @@ public sealed partial class NodeAgent : IAsyncDisposable
         return runner is not null;
     }
 
-    /// <summary>Completes when the agent itself has failed at a workload; never otherwise.</summary>
-    public async Task FaultAsync(CancellationToken cancellationToken)
-    {
-        while (true)
-        {
-            if (runners.FirstOrDefault(static runner => runner.Completion.IsFaulted) is { } faulted) await faulted.Completion.ConfigureAwait(false);
-            await Task.Delay(TimeSpan.FromSeconds(1), cancellationToken).ConfigureAwait(false);
-        }
-    }
+    /// <summary>Fails when the agent itself has failed at a workload; never completes otherwise.</summary>
+    public Task Failure => failure.Task;
 
     public async ValueTask DisposeAsync()
     {
@@ -145,8 +139,24 @@ public sealed partial class NodeAgent : IAsyncDisposable
         && (runner.Workload.Health, runner.Workload.Restart, runner.Workload.StartWithin, runner.Workload.StopWithin)
             == (workload.Health, workload.Restart, workload.StartWithin, workload.StopWithin);
 
-    private WorkloadRunner Run(WorkloadConfiguration workload, FoundProcess[] found) => new(
-        workload, MarkOf(workload), found.FirstOrDefault(), new WorkloadLog(configuration.LogFolder, workload.Name), probe, time, logger);
+    private WorkloadRunner Run(WorkloadConfiguration workload, FoundProcess[] found)
+    {
+        var runner = new WorkloadRunner(workload, MarkOf(workload), found.FirstOrDefault(), new WorkloadLog(configuration.LogFolder, workload.Name), probe, time, logger);
+        _ = NoticeAsync(runner);
+        return runner;
+    }
+
+    private async Task NoticeAsync(WorkloadRunner runner)
+    {
+        try
+        {
+            await runner.Completion.ConfigureAwait(false);
+        }
+        catch (Exception e)
+        {
+            failure.TrySetException(e);
+        }
+    }
 
     // Of an earlier agent, and no longer asked for, or asked for differently.
     private async Task RemoveAsync(IEnumerable<FoundProcess> processes)

@@ -156,17 +156,9 @@ public sealed partial class NodeMaterials : IAsyncDisposable
 
     private async Task PollAsync()
     {
-        using var timer = new PeriodicTimer(PollInterval);
         try
         {
-            while (await timer.WaitForNextTickAsync(stopping.Token).ConfigureAwait(false))
-            {
-                if (stamps.Changed()) Refresh();
-            }
-        }
-        catch (OperationCanceledException)
-        {
-            // The node stops.
+            await stamps.WatchAsync(PollInterval, Refresh, stopping.Token).ConfigureAwait(false);
         }
         catch (Exception e)
         {

@@ -1,3 +1,4 @@
+using Florete.Hosting;
 using Florete.Portals;
 using Florete.Proxy.Configuration;
 using Florete.Proxy.Inbounds;

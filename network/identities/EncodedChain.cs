@@ -16,9 +16,15 @@ public static class EncodedChain
     public static byte[] Encode(X509Svid svid) => Encode([svid.Leaf.RawData, .. svid.Intermediates.Select(static c => c.RawData)]);
 
     /// <param name="derChain">At most <see cref="PeerVerifier.MaxCertificates"/>.</param>
+    /// <exception cref="ArgumentException">It is empty or too long: nobody would read it.</exception>
     public static byte[] Encode(IReadOnlyList<byte[]> derChain)
     {
-        var encoded = new byte[1 + derChain.Sum(static c => 2 + c.Length)];
+        var length = 1 + derChain.Sum(static c => 2 + c.Length);
+        if (derChain.Count is 0 or > PeerVerifier.MaxCertificates || length > MaxBytes)
+        {
+            throw new ArgumentException($"A chain of {derChain.Count} certificates and {length} bytes: it must have 1 to {PeerVerifier.MaxCertificates}, and at most {MaxBytes} bytes.", nameof(derChain));
+        }
+        var encoded = new byte[length];
         encoded[0] = (byte)derChain.Count;
         var at = 1;
         foreach (var certificate in derChain)

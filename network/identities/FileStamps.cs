@@ -7,6 +7,26 @@ public sealed class FileStamps(string? folder, params string[] files)
 {
     private string last = "";
 
+    /// <summary>Looks again and again until it is cancelled, and calls <paramref name="changed"/> after each change. What that throws ends the watch.</summary>
+    /// <param name="every">How often; looking costs a few stat calls.</param>
+    /// <param name="changed">On a thread of the pool.</param>
+    /// <param name="cancellationToken">Ends the watch; the task completes then.</param>
+    public async Task WatchAsync(TimeSpan every, Action changed, CancellationToken cancellationToken)
+    {
+        using var timer = new PeriodicTimer(every);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(cancellationToken).ConfigureAwait(false))
+            {
+                if (Changed()) changed();
+            }
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            // As asked.
+        }
+    }
+
     /// <summary>Has anything changed since the last call?</summary>
     public bool Changed()
     {

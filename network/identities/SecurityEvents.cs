@@ -20,6 +20,9 @@ public enum SecurityEventKind
 
     /// <summary>A revocation took effect here.</summary>
     Revocation,
+
+    /// <summary>A version of a document was not taken: forged, or not allowed.</summary>
+    RefusedDocument,
 }
 
 /// <param name="Number">1, 2, …, since the program started.</param>

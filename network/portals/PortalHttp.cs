@@ -36,20 +36,22 @@ public static class PortalHttp
     /// </summary>
     /// <param name="portal">Of the calling identity.</param>
     /// <param name="trafficClass">QoS class of the connections.</param>
-    public static SocketsHttpHandler CreateHandler(IProgramPortal portal, TrafficClass trafficClass = TrafficClass.Bulk)
+    public static SocketsHttpHandler CreateHandler(IProgramPortal portal, TrafficClass trafficClass = TrafficClass.Bulk) =>
+        CreateHandler(portal, new ConnectOptions(Class: trafficClass));
+
+    /// <summary>The same with every connection as told: to one instance, say.</summary>
+    /// <param name="portal">Of the calling identity.</param>
+    /// <param name="options">Of its connections.</param>
+    public static SocketsHttpHandler CreateHandler(IProgramPortal portal, ConnectOptions options) => new()
     {
-        var options = new ConnectOptions(Class: trafficClass);
-        return new SocketsHttpHandler
-        {
-            ConnectCallback = async (context, cancellationToken) => new PortalStream(
-                await portal.ConnectAsync(context.DnsEndPoint.Host, options, cancellationToken).ConfigureAwait(false), isAbortedByDispose: true),
-            // The machine's proxy knows no names of the mesh.
-            UseProxy = false,
-            PooledConnectionLifetime = PooledLifetime,
-            PooledConnectionIdleTimeout = PooledIdle,
-            EnableMultipleHttp2Connections = true,
-        };
-    }
+        ConnectCallback = async (context, cancellationToken) => new PortalStream(
+            await portal.ConnectAsync(context.DnsEndPoint.Host, options, cancellationToken).ConfigureAwait(false), isAbortedByDispose: true),
+        // The machine's proxy knows no names of the mesh.
+        UseProxy = false,
+        PooledConnectionLifetime = PooledLifetime,
+        PooledConnectionIdleTimeout = PooledIdle,
+        EnableMultipleHttp2Connections = true,
+    };
 
     /// <summary>The same in the process of a vertex, for an identity that it holds.</summary>
     public static SocketsHttpHandler CreateHandler(IPortal portal, HeldIdentity caller) => CreateHandler(portal.As(caller));

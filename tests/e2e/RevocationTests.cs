@@ -6,6 +6,7 @@ using Xunit.Abstractions;
 namespace Florete.EndToEnd.Tests;
 
 /// <summary>`florctl revoke` at one node ends at every node what it is about, and that stays so.</summary>
+[Trait("Lane", "2")]
 public sealed class RevocationTests(ITestOutputHelper output)
 {
     [Fact]

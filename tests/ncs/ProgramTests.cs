@@ -1,12 +1,12 @@
 using System.Net;
 using System.Text.Json;
-using Florete.Bus.Tests.Harness;
 using Florete.Identities;
 using Florete.Ncs.Contracts;
 using Florete.Ncs.Program;
 using Florete.Ncs.Tests.Harness;
 using Florete.Portals;
 using Florete.Storage.Api.Tests.Harness;
+using Florete.Tests;
 using MassTransit;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;

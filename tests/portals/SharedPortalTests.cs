@@ -132,7 +132,7 @@ public class SharedPortalTests
         await alpha.NextAsync();
         foreach (var connection in silent.Take(4)) Assert.Equal(PortalError.TimedOut, (await Lab.ReasonAsync(connection)).Error);
         // There is room again, as soon as they have left.
-        await Eventually(async () =>
+        await Eventually.TrueAsync(async () =>
         {
             try
             {
@@ -170,12 +170,6 @@ public class SharedPortalTests
         Assert.Equal("somebody", (await Assert.ThrowsAsync<PortalException>(() => view.ConnectAsync("somebody"))).Message);
         await foreach (var change in view.DiscoverAsync(ServiceQuery.All, watch: false)) Assert.Equal(LabPortal.Target, change.Service);
         Assert.Equal(Lab.Bytes("content"), (await view.SignAsync("purpose", Lab.Bytes("content"))).Bytes.ToArray());
-    }
-
-    private static async Task Eventually(Func<Task<bool>> ask)
-    {
-        using var patience = new CancellationTokenSource(Lab.Prompt);
-        while (!await ask()) await Task.Delay(10, patience.Token);
     }
 
     private static async Task AssertFullAsync(Func<Task<PortalConnection>> call) =>

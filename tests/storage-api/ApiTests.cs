@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Http.Headers;
 using System.Text.Json;
+using Florete.Audit;
 using Florete.Storage.Api.Tests.Harness;
 using Florete.Storage.Client;
 using Florete.Storage.Contracts;
@@ -47,6 +48,20 @@ public sealed class ApiTests : IAsyncLifetime
         using var answer = await bed.Http().SendAsync(request);
         Assert.True(DocumentVersion.TryParse(await answer.Content.ReadAsByteArrayAsync(), out var version, out _));
         Assert.Equal((written.Version, "user/alice"), (version.Id, version.Author.Path));
+    }
+
+    [Fact]
+    public async Task Refused_versions_are_told_to_the_identity_service_alone()
+    {
+        var bob = bed.Client("bob");
+        await Assert.ThrowsAsync<StorageClientException>(() => bob.PutAsync(Key("his"), Bytes("1")));
+        using (var refused = await bed.Http().GetAsync("v1/events?after=0")) Assert.Equal(HttpStatusCode.Forbidden, refused.StatusCode);
+        using (var malformed = await bed.Http("service/identity").GetAsync("v1/events?after=x")) Assert.Equal(HttpStatusCode.BadRequest, malformed.StatusCode);
+        var told = JsonSerializer.Deserialize(await bed.Http("service/identity").GetStringAsync("v1/events?after=0"), AuditJson.Default.NoticedEvents)!;
+        var noticed = Assert.Single(told.Events);
+        Assert.Equal((1, "refusedDocument", "user/bob"), (noticed.Number, noticed.Kind, noticed.Subject));
+        Assert.Contains("no rule that lets user/bob write", noticed.Reason, StringComparison.Ordinal);
+        Assert.Empty(JsonSerializer.Deserialize(await bed.Http("service/identity").GetStringAsync("v1/events?after=1"), AuditJson.Default.NoticedEvents)!.Events);
     }
 
     [Fact]

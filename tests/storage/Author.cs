@@ -16,7 +16,7 @@ internal sealed class Author(X509Svid svid) : IDisposable
 
     public SpiffeId Id => svid.Id;
 
-    public byte[] Chain { get; } = AuthorChain.Encode(svid);
+    public byte[] Chain { get; } = EncodedChain.Encode(svid);
 
     public VersionDraft Draft(DocumentKey document, PreparedWrite prepared, string? body, bool compareAndSwap = false) => new()
     {

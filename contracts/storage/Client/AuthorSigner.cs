@@ -47,7 +47,7 @@ internal sealed class AuthorSigner(IProgramPortal portal)
     {
         if (signature.Chain.Count == 0 || !X509Svid.TryReadId(signature.Chain[0], out var id))
             throw new StorageClientException(StorageError.Unexpected, "The portal signs as nobody: its certificate names no identity.");
-        var chain = AuthorChain.Encode(signature.Chain);
+        var chain = EncodedChain.Encode(signature.Chain);
         return known = new Author(id, chain, ChainHash.Of(chain), signature.Chain);
     }
 

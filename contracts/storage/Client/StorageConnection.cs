@@ -25,13 +25,7 @@ internal sealed class StorageConnection : IDisposable
 
     public StorageConnection(IProgramPortal portal, SpiffeId? instance)
     {
-        var handler = PortalHttp.CreateHandler(portal, TrafficClass.Interactive);
-        if (instance is not null)
-        {
-            var options = new ConnectOptions(Class: TrafficClass.Interactive, Instance: instance);
-            handler.ConnectCallback = async (context, cancellationToken) => new PortalStream(
-                await portal.ConnectAsync(context.DnsEndPoint.Host, options, cancellationToken).ConfigureAwait(false), isAbortedByDispose: true);
-        }
+        var handler = PortalHttp.CreateHandler(portal, new ConnectOptions(Class: TrafficClass.Interactive, Instance: instance));
         http = new HttpClient(handler) { BaseAddress = new Uri($"http://{Host}/"), Timeout = TimeSpan.FromSeconds(30), MaxResponseContentBufferSize = MaxAnswerBytes };
     }
 

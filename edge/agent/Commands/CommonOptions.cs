@@ -1,7 +1,6 @@
 using System.CommandLine;
-using Microsoft.Extensions.DependencyInjection;
+using Florete.Hosting;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Console;
 
 namespace Florete.Agent.Commands;
 
@@ -21,16 +20,5 @@ internal static class CommonOptions
         DefaultValueFactory = static _ => Environment.GetEnvironmentVariable("FLORETE_AGENT_CONTROL") ?? UsualSocket,
     };
 
-    /// <summary>To standard error: standard output is for what was asked for.</summary>
-    public static ILoggerFactory Logs() => LoggerFactory.Create(static builder => builder
-        .SetMinimumLevel(LogLevel.Information)
-        .AddFilter("Microsoft", LogLevel.Warning)
-        .AddSimpleConsole(static options =>
-        {
-            options.SingleLine = true;
-            options.ColorBehavior = LoggerColorBehavior.Disabled;
-            options.UseUtcTimestamp = true;
-            options.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
-        })
-        .Services.Configure<ConsoleLoggerOptions>(static options => options.LogToStandardErrorThreshold = LogLevel.Trace));
+    public static ILoggerFactory Logs() => LoggerFactory.Create(static builder => builder.AddProgramLog());
 }

@@ -2,7 +2,7 @@ using System.CommandLine;
 using System.Runtime.InteropServices;
 using Florete.Agent.Configuration;
 using Florete.Agent.Processes;
-using Florete.Configuration;
+using Florete.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace Florete.Agent.Commands;
@@ -82,8 +82,8 @@ internal static partial class RunCommand
         {
             await using var started = await NodeAgent.StartAsync(configuration, TimeProvider.System, logger, stopping.Token).ConfigureAwait(false);
             agent = started;
-            var orphaned = parent is { } id ? ParentWatch.WaitAsync(id, stopping.Token) : Task.Delay(Timeout.Infinite, stopping.Token);
-            await await Task.WhenAny(started.FaultAsync(stopping.Token), orphaned).ConfigureAwait(false);
+            var ended = parent is { } id ? ParentWatch.WaitAsync(id, stopping.Token) : Task.Delay(Timeout.Infinite, stopping.Token);
+            await await Task.WhenAny(started.Failure, ended).ConfigureAwait(false);
             Orphaned(logger, parent!.Value);
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)

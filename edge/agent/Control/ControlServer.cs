@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Net.Sockets;
 using System.Text;
 using Florete.Agent.Contracts;
+using Florete.Hosting;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
@@ -18,10 +19,10 @@ internal sealed class ControlServer : IAsyncDisposable
 
     private ControlServer(WebApplication web, Socket socket) => (this.web, this.socket) = (web, socket);
 
-    /// <exception cref="IOException">The socket cannot be made there.</exception>
+    /// <exception cref="IOException">The socket cannot be made there; the message names path and remedy.</exception>
     public static async Task<ControlServer> StartAsync(string path, NodeAgent agent, CancellationToken cancellationToken)
     {
-        var socket = Bind(path);
+        var socket = PrivateSocket.Bind(path, ownerId: null);
         try
         {
             var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
@@ -67,32 +68,5 @@ internal sealed class ControlServer : IAsyncDisposable
         text.Append("# TYPE florete_agent_workload_restarts_total counter\n");
         foreach (var one in all) text.Append(CultureInfo.InvariantCulture, $"florete_agent_workload_restarts_total{{workload=\"{one.Name}\"}} {one.Restarts}\n");
         return text.ToString();
-    }
-
-    // Bound under another name until its mode is right, then renamed over what an agent before left there; the state folder's lock says that it is gone.
-    private static Socket Bind(string path)
-    {
-        var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        try
-        {
-            Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-            if (Directory.Exists(path) || new FileInfo(path) is { Exists: true, Length: > 0 }) throw new IOException($"{path} is a file and no socket; remove it, or correct control:");
-            File.Delete($"{path}~");
-            socket.Bind(new UnixDomainSocketEndPoint($"{path}~"));
-            File.SetUnixFileMode($"{path}~", UnixFileMode.UserRead | UnixFileMode.UserWrite);
-            socket.Listen(64);
-            File.Move($"{path}~", path, overwrite: true);
-            return socket;
-        }
-        catch (Exception e) when (e is SocketException or UnauthorizedAccessException or ArgumentException)
-        {
-            socket.Dispose();
-            throw new IOException($"{path}: the control socket cannot be made: {e.Message}; correct control:, or the rights of its folder", e);
-        }
-        catch
-        {
-            socket.Dispose();
-            throw;
-        }
     }
 }

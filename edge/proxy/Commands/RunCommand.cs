@@ -1,6 +1,6 @@
 using System.CommandLine;
 using System.Runtime.InteropServices;
-using Florete.Configuration;
+using Florete.Hosting;
 using Florete.Proxy.Configuration;
 using Microsoft.Extensions.Logging;
 

@@ -1,6 +1,6 @@
-using System.Net.Sockets;
 using System.Runtime.CompilerServices;
 using System.Text.Json;
+using Florete.Control;
 
 namespace Florete.Proxy.Control;
 
@@ -12,36 +12,19 @@ internal static class ControlClient
     public static async IAsyncEnumerable<ControlAnswer> AskAsync(
         string path, ControlRequest request, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        try
-        {
-            await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellationToken).ConfigureAwait(false);
-        }
-        catch (Exception e) when (e is SocketException or ArgumentException)
-        {
-            throw new IOException($"No flor answers at {path} ({e.Message}). Start it with 'flor run', or name its control socket with --control or its configuration with --config.", e);
-        }
-        using var stream = new NetworkStream(socket);
-        byte[] line = [.. JsonSerializer.SerializeToUtf8Bytes(request, ControlJson.Default.ControlRequest), (byte)'\n'];
-        await stream.WriteAsync(line, cancellationToken).ConfigureAwait(false);
-        socket.Shutdown(SocketShutdown.Send);
-        using var reader = new StreamReader(stream);
-        var any = false;
-        while (await reader.ReadLineAsync(cancellationToken).ConfigureAwait(false) is { } text)
+        await foreach (var line in ControlLines.AskAsync(path, JsonSerializer.SerializeToUtf8Bytes(request, ControlJson.Default.ControlRequest), cancellationToken).ConfigureAwait(false))
         {
             ControlAnswer? answer;
             try
             {
-                answer = JsonSerializer.Deserialize(text, ControlJson.Default.ControlAnswer);
+                answer = JsonSerializer.Deserialize(line, ControlJson.Default.ControlAnswer);
             }
             catch (JsonException e)
             {
                 throw new IOException($"What listens at {path} does not answer as flor does; name flor's control socket with --control.", e);
             }
             if (answer?.Error is { } error) throw new IOException(error);
-            any = true;
             if (answer is not null) yield return answer;
         }
-        if (!any) throw new IOException($"The flor at {path} went away; look at its log.");
     }
 }

@@ -35,8 +35,8 @@ internal sealed class ControlCommands(FlorNode node)
                 break;
             case "events":
                 foreach (var happened in node.Materials.Security.Events!.After(request.After)) yield return New() with { Event = EventReport.Of(happened) };
-                // Whoever asks learns that there were none.
-                yield return New();
+                // Whoever asks learns that there were none, and whether the numbers have begun anew.
+                yield return New() with { Started = node.Started };
                 break;
             case "discover" when request.Watch:
                 await foreach (var change in node.Vertex.Portal.DiscoverAsync(ServiceQuery.All, watch: true, cancellationToken).ConfigureAwait(false))

@@ -37,6 +37,9 @@ internal sealed record ControlAnswer(int Version)
     /// <summary>One of those asked for; each is an answer of its own.</summary>
     public EventReport? Event { get; init; }
 
+    /// <summary>Ends the answers to events: since when their numbers count.</summary>
+    public DateTimeOffset? Started { get; init; }
+
     /// <summary>Of reload: what keeps the files from being applied; empty when they are in force. Of health: what is wrong; empty when nothing is.</summary>
     public IReadOnlyList<string>? Problems { get; init; }
 

@@ -1,8 +1,9 @@
 using System.Collections.Concurrent;
 using System.Net.Sockets;
+using Florete.Hosting;
 using Florete.Identities;
-using Florete.Portals;
 using Florete.PortalSocket;
+using Florete.Portals;
 using Florete.Proxy.Inbounds;
 using Florete.Proxy.Local;
 using Microsoft.Extensions.Logging;

@@ -35,19 +35,11 @@ internal sealed class CertificateChain(CertificateHash hash, byte[] encoded, Pee
     /// <summary>Since when none does.</summary>
     public Instant UnreferencedSince { get; set; }
 
-    /// <summary>The chain of an SVID as it is hashed and sent.</summary>
-    public static byte[] Encode(X509Svid svid) => EncodedChain.Encode(svid);
-
-    public static byte[] Encode(IReadOnlyList<byte[]> derChain) => EncodedChain.Encode(derChain);
-
-    /// <summary>Splits an encoded chain; false if it is not exactly one.</summary>
-    public static bool TryDecode(ReadOnlySpan<byte> encoded, out byte[][] derChain) => EncodedChain.TryDecode(encoded, out derChain);
-
     /// <summary>The chain of an SVID that this vertex holds itself: nothing to verify.</summary>
     /// <exception cref="CryptographicException">The key is not ECDSA P-256.</exception>
     public static CertificateChain Own(X509Svid svid)
     {
-        var encoded = Encode(svid);
+        var encoded = EncodedChain.Encode(svid);
         var point = PublicPoint(svid.Leaf.RawData) ?? throw new CryptographicException($"The key of {svid.Id} is not ECDSA P-256.");
         return new CertificateChain(CertificateHash.Of(encoded), encoded, PeerVerification.Of(svid), point);
     }
@@ -55,7 +47,7 @@ internal sealed class CertificateChain(CertificateHash hash, byte[] encoded, Pee
     /// <summary>Verifies an encoded chain; null with a reason if it proves no identity or its key is not ECDSA P-256.</summary>
     public static CertificateChain? Verify(byte[] encoded, IPeerVerifier verifier, DateTimeOffset now, out string? refusal)
     {
-        if (!TryDecode(encoded, out var derChain))
+        if (!EncodedChain.TryDecode(encoded, out var derChain))
         {
             refusal = "The chain is malformed.";
             return null;

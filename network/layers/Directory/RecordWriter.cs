@@ -26,7 +26,7 @@ internal static class RecordWriter
         record[1] = (byte)flags;
         BinaryPrimitives.WriteUInt64BigEndian(record.AsSpan(2), incarnation);
         BinaryPrimitives.WriteUInt64BigEndian(record.AsSpan(10), sequence);
-        CertificateHash.Of(CertificateChain.Encode(signer)).Write(record.AsSpan(18));
+        CertificateHash.Of(EncodedChain.Encode(signer)).Write(record.AsSpan(18));
         var at = 50;
         record[at++] = (byte)signerText.Length;
         signerText.CopyTo(record, at);

@@ -45,7 +45,7 @@ public sealed class SignedRevocation
         var record = RecordWriter.Sign(
             layer, RecordKind.Revocation, RecordFlags.Lasting, (ulong)revocation.Before.ToUnixTimeMilliseconds(), (ulong)revocation.SignedAt.ToUnixTimeMilliseconds(),
             signer, revocation.Subject.ToString(), body);
-        return Of(CertificateChain.Encode(signer), record, revocation);
+        return Of(EncodedChain.Encode(signer), record, revocation);
     }
 
     /// <summary>Reads a message and checks all of it but what is in force: form, chain at the time of signing, signature. Never throws.</summary>

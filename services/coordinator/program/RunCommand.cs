@@ -1,9 +1,8 @@
 using System.CommandLine;
 using System.Runtime.InteropServices;
+using Florete.Hosting;
 using Florete.PortalSocket;
-using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Console;
 
 namespace Florete.Coordination.Program;
 
@@ -40,17 +39,5 @@ internal static class RunCommand
         }
     }
 
-    // To standard error, a line each, as flor does.
-    private static void Log(ILoggingBuilder logging) => logging
-        .SetMinimumLevel(LogLevel.Information)
-        .AddFilter("Microsoft", LogLevel.Warning)
-        .AddFilter("MassTransit", LogLevel.Warning)
-        .AddSimpleConsole(static options =>
-        {
-            options.SingleLine = true;
-            options.ColorBehavior = LoggerColorBehavior.Disabled;
-            options.UseUtcTimestamp = true;
-            options.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
-        })
-        .Services.Configure<ConsoleLoggerOptions>(static options => options.LogToStandardErrorThreshold = LogLevel.Trace);
+    private static void Log(ILoggingBuilder logging) => logging.AddProgramLog().AddFilter("MassTransit", LogLevel.Warning);
 }

@@ -59,6 +59,15 @@ public sealed class EventFile : IDisposable
         }
     }
 
+    /// <summary>Of the newest; 0: there is none.</summary>
+    public long LastNumber
+    {
+        get
+        {
+            lock (gate) return last;
+        }
+    }
+
     /// <summary>The first <see cref="MaxAnswer"/> events after a number.</summary>
     public IReadOnlyList<IdentityEvent> After(long number)
     {

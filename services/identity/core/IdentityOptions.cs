@@ -23,6 +23,9 @@ public sealed record IdentityOptions
 
     public string BoundsFile => Path.Combine(Folder, "bounds.signed");
 
+    /// <summary>flor's control socket, whose events go into the audit trail.</summary>
+    public string ControlSocket { get; init; } = "run/flor.sock";
+
     public string StateFolder => Path.Combine(Folder, "state", "identity");
 
     /// <summary>Holds the root and its key, where this node issues (florctl issuer enable).</summary>

@@ -1,6 +1,8 @@
 using Florete.Identities;
+using Florete.Identity.Audit;
 using Florete.Identity.Contracts;
 using Florete.Portals;
+using Florete.Storage.Client;
 using Microsoft.Extensions.Logging;
 
 namespace Florete.Identity;
@@ -14,19 +16,27 @@ public sealed partial class IdentityService : IAsyncDisposable
     // flor looks at its files as often; the shortest SVIDs live for ten of these.
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
 
+    // A thousand events of a replica.
+    private const int MaxEventsBytes = 2 << 20;
+
     private readonly NodeFiles files;
     private readonly LeafKeeper leaves;
     private readonly AuthorityKeeper authority;
     private readonly IdentityMetrics metrics;
+    private readonly Func<AuditTrail>? startTrail;
     private readonly ILogger logger;
     private readonly CancellationTokenSource stopping = new();
     private string lastFileProblems = "";
     private Task tending = Task.CompletedTask;
     private volatile string? fault;
+    private AuditTrail? trail;
 
     private IdentityService(
-        NodeFiles files, EventFile events, Issuer? issuer, LeafKeeper leaves, AuthorityKeeper authority, IdentityMetrics metrics, ILogger logger) =>
-        (this.files, Events, Issuer, this.leaves, this.authority, this.metrics, this.logger) = (files, events, issuer, leaves, authority, metrics, logger);
+        NodeFiles files, EventFile events, Issuer? issuer, LeafKeeper leaves, AuthorityKeeper authority, IdentityMetrics metrics, Func<AuditTrail>? startTrail, ILogger logger)
+    {
+        (this.files, Events, Issuer, this.leaves, this.authority) = (files, events, issuer, leaves, authority);
+        (this.metrics, this.startTrail, this.logger) = (metrics, startTrail, logger);
+    }
 
     public EventFile Events { get; }
 
@@ -63,8 +73,10 @@ public sealed partial class IdentityService : IAsyncDisposable
             _ => null,
         };
         var authority = new AuthorityKeeper(options, files, ask, metrics, clock, logs.CreateLogger<AuthorityKeeper>());
+        Func<AuditTrail>? startTrail = portal is null ? null : Trail(options, portal, authority.Current.Node, events, clock, logs.CreateLogger<AuditTrail>());
         return new IdentityService(
-            files, events, issuer, new LeafKeeper(options, files, events, metrics, clock, logs.CreateLogger<LeafKeeper>()), authority, metrics, logs.CreateLogger<IdentityService>());
+            files, events, issuer, new LeafKeeper(options, files, events, metrics, clock, logs.CreateLogger<LeafKeeper>()), authority, metrics, startTrail,
+            logs.CreateLogger<IdentityService>());
     }
 
     /// <summary>Begins to tend; the first round is done when this returns.</summary>
@@ -73,17 +85,31 @@ public sealed partial class IdentityService : IAsyncDisposable
         leaves.Tend(authority.Current);
         if (Issuer is not null) Issues(authority.Current.Node.Path);
         tending = Task.Run(TendAsync);
+        trail = startTrail?.Invoke();
     }
 
     public async ValueTask DisposeAsync()
     {
         await stopping.CancelAsync().ConfigureAwait(false);
+        if (trail is not null) await trail.DisposeAsync().ConfigureAwait(false);
         await tending.ConfigureAwait(false);
         stopping.Dispose();
         authority.Dispose();
         Issuer?.Dispose();
         Events.Dispose();
         metrics.Dispose();
+    }
+
+    private static Func<AuditTrail> Trail(IdentityOptions options, IProgramPortal portal, SpiffeId node, EventFile events, TimeProvider clock, ILogger logger)
+    {
+        var positions = AuditPositions.Open(options.StateFolder, clock.GetUtcNow());
+        var own = SpiffeId.Of(node.Cluster, IdentityKind.Vertex, node.Name);
+        return () =>
+        {
+            var http = new HttpClient(PortalHttp.CreateHandler(portal, new ConnectOptions(Instance: own))) { MaxResponseContentBufferSize = MaxEventsBytes };
+            AuditSource[] sources = [new IdentitySource(events, positions.Made), new FlorSource(Path.Combine(options.Folder, options.ControlSocket)), new StorageSource(http)];
+            return new AuditTrail(node.Name, sources, positions, new StorageAuditStore(new StorageClient(portal, own)), clock, logger);
+        };
     }
 
     private async Task TendAsync()

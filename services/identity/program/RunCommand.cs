@@ -2,12 +2,12 @@ using System.CommandLine;
 using System.CommandLine.Parsing;
 using System.Globalization;
 using Florete.AspNetCore;
+using Florete.Hosting;
 using Florete.Identities;
 using Florete.PortalSocket;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Console;
 
 namespace Florete.Identity.Program;
 
@@ -18,13 +18,15 @@ internal static class RunCommand
     {
         var folder = new Option<string>("--folder") { Description = "The node's folder.", HelpName = "DIR", DefaultValueFactory = static _ => "." };
         var portal = new Option<string>("--portal") { Description = "Its portal socket, relative to the folder.", HelpName = "SOCKET", DefaultValueFactory = static _ => "run/identity.portal" };
+        var control = new Option<string>("--control") { Description = "flor's control socket, relative to the folder.", HelpName = "SOCKET", DefaultValueFactory = static _ => "run/flor.sock" };
         var svidLife = Life("--svid-life", "Life of the SVIDs it issues", CertificateAuthority.DefaultLifetime);
         var authorityLife = Life("--authority-life", "Life of the node authorities it issues, if it is the issuer", NodeAuthority.DefaultLifetime);
-        var run = new Command("run", "Renews what the node holds; redeems tokens where the root's key is. SIGINT and SIGTERM stop it.") { folder, portal, svidLife, authorityLife };
+        var run = new Command("run", "Renews what the node holds; redeems tokens where the root's key is. SIGINT and SIGTERM stop it.") { folder, portal, control, svidLife, authorityLife };
         run.SetAction((parsed, cancellationToken) => RunAsync(
             new IdentityOptions
             {
                 Folder = Path.GetFullPath(parsed.GetValue(folder)!),
+                ControlSocket = parsed.GetValue(control)!,
                 SvidLifetime = parsed.GetValue(svidLife),
                 AuthorityLifetime = parsed.GetValue(authorityLife),
             },
@@ -35,13 +37,7 @@ internal static class RunCommand
     private static async Task<int> RunAsync(IdentityOptions options, string socket)
     {
         var builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.ClearProviders().SetMinimumLevel(LogLevel.Information).AddFilter("Microsoft", LogLevel.Warning).AddSimpleConsole(static console =>
-        {
-            console.SingleLine = true;
-            console.ColorBehavior = LoggerColorBehavior.Disabled;
-            console.UseUtcTimestamp = true;
-            console.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
-        }).Services.Configure<ConsoleLoggerOptions>(static console => console.LogToStandardErrorThreshold = LogLevel.Trace);
+        builder.Logging.AddProgramLog();
         var portal = new PortalSocketClient(Path.Combine(options.Folder, socket));
         builder.WebHost.UsePortal(portal);
         await using var app = builder.Build();

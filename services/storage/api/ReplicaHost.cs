@@ -12,7 +12,7 @@ namespace Florete.Storage.Api;
 /// <summary>
 /// The replica as requests and exchanges use it: once it is open, within the bounds in force. Until then everything is answered 503. Thread-safe.
 /// </summary>
-internal sealed partial class ReplicaHost(StorageMaterials materials, StorageMetrics metrics, ILogger<ReplicaHost> logger) : IAsyncDisposable
+internal sealed partial class ReplicaHost(StorageMaterials materials, StorageMetrics metrics, TimeProvider clock, ILogger<ReplicaHost> logger) : IAsyncDisposable
 {
     // A batch has as many authors as it likes; each chain is asked for once.
     private const int MaxChainsOfBatch = 64;
@@ -28,6 +28,12 @@ internal sealed partial class ReplicaHost(StorageMaterials materials, StorageMet
 
     /// <summary>The identity of every replica.</summary>
     public SpiffeId Storage { get; } = SpiffeId.Of(materials.Cluster.Name, IdentityKind.Service, "storage");
+
+    /// <summary>Versions that were refused, for the audit trail.</summary>
+    public SecurityEvents Events { get; } = new(clock);
+
+    /// <summary>When <see cref="Events"/> began to be counted.</summary>
+    public DateTimeOffset Started { get; } = clock.GetUtcNow();
 
     /// <summary>Cancelled when the replica stops: watches end then.</summary>
     public CancellationToken Stopping => stopping.Token;
@@ -79,7 +85,9 @@ internal sealed partial class ReplicaHost(StorageMaterials materials, StorageMet
     /// <exception cref="ApiException">No rule lets the author, now.</exception>
     public void MustWrite(SpiffeId author, CollectionName collection)
     {
-        if (Bounds.MayWrite(author, collection.ToString(), DateTimeOffset.UtcNow).Refusal is { } refusal) throw ApiException.Forbidden(refusal);
+        if (Bounds.MayWrite(author, collection.ToString(), DateTimeOffset.UtcNow).Refusal is not { } refusal) return;
+        NoteRefused(author, "", refusal);
+        throw ApiException.Forbidden(refusal);
     }
 
     /// <exception cref="ApiException">It is empty still.</exception>
@@ -101,6 +109,12 @@ internal sealed partial class ReplicaHost(StorageMaterials materials, StorageMet
         metrics.Written.Add(1);
         Accepted(version);
     }
+
+    /// <summary>Remembers for the audit trail that a version was refused.</summary>
+    /// <param name="author">Whose it is said to be.</param>
+    /// <param name="from">Where it came from; empty: from the author.</param>
+    /// <param name="reason">A sentence.</param>
+    public void NoteRefused(SpiffeId author, string from, string reason) => Events.Add(SecurityEventKind.RefusedDocument, author.Path, from, reason);
 
     /// <summary>Counts versions whose authors did not make them, or may not.</summary>
     public void CountRefused(int count) => Interlocked.Add(ref refused, count);
@@ -153,6 +167,7 @@ internal sealed partial class ReplicaHost(StorageMaterials materials, StorageMet
         if (result.Refused.Count == 0) return;
         metrics.Refused.Add(result.Refused.Count, new KeyValuePair<string, object?>("reason", "Replicated"));
         CountRefused(result.Refused.Count);
+        foreach (var refused in result.Refused) NoteRefused(refused.Version.Author, peer.Vertex.Path, $"{refused.Version.Key}: {refused.Problem}");
         if (allowance.Spend(result.Refused.Count)) Refused(result.Refused.Count, peer.Vertex.Name, result.Refused[0].Version.Key, result.Refused[0].Problem);
     }
 

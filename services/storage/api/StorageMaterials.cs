@@ -59,17 +59,9 @@ public sealed partial class StorageMaterials : IAsyncDisposable
 
     private async Task PollAsync()
     {
-        using var timer = new PeriodicTimer(PollInterval);
         try
         {
-            while (await timer.WaitForNextTickAsync(stopping.Token).ConfigureAwait(false))
-            {
-                if (stamps.Changed()) Refresh();
-            }
-        }
-        catch (OperationCanceledException)
-        {
-            // The storage stops.
+            await stamps.WatchAsync(PollInterval, Refresh, stopping.Token).ConfigureAwait(false);
         }
         catch (Exception e)
         {

@@ -27,6 +27,7 @@ public sealed partial class StorageServer
         Post("/v1/prepare", writing.PrepareAsync);
         Get("/v1/conflicts", reading.ConflictsAsync);
         Get("/v1/digest", reading.DigestAsync);
+        Get("/v1/events", reading.EventsAsync);
         Get("/v1/health", context => context.AnswerAsync(Health(), StorageJson.Default.HealthAnswer, IsReady ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable));
 
         Post("/v1/replication/differences", replication.DifferencesAsync);

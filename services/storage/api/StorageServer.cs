@@ -59,7 +59,7 @@ public sealed partial class StorageServer : IAsyncDisposable
         logs = application.Services.GetRequiredService<ILoggerFactory>();
         logger = logs.CreateLogger<StorageServer>();
         materials = StorageMaterials.Open(options, time, logs.CreateLogger<StorageMaterials>());
-        host = new ReplicaHost(materials, metrics, logs.CreateLogger<ReplicaHost>());
+        host = new ReplicaHost(materials, metrics, time, logs.CreateLogger<ReplicaHost>());
         clients = new PeerClients(shared.For(PortalHttp.Protocol), host.Storage);
     }
 

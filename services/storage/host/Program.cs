@@ -1,12 +1,10 @@
 using System.CommandLine;
 using System.Globalization;
 using System.Runtime.InteropServices;
+using Florete.Hosting;
 using Florete.Identities;
 using Florete.PortalSocket;
 using Florete.Storage.Api;
-using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Logging;
-using Microsoft.Extensions.Logging.Console;
 
 namespace Florete.Storage.Host;
 
@@ -60,7 +58,7 @@ public static class Program
         using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnStop);
         try
         {
-            var server = await StorageServer.StartAsync(options, new PortalSocketClient(options.Portal), Log).ConfigureAwait(false);
+            var server = await StorageServer.StartAsync(options, new PortalSocketClient(options.Portal), static logging => logging.AddProgramLog()).ConfigureAwait(false);
             await using (server.ConfigureAwait(false))
             {
                 // A fault of the replica itself ends the process: what is on disk is whole, and whoever started it starts it again.
@@ -77,17 +75,4 @@ public static class Program
             return 1;
         }
     }
-
-    // To standard error, a line each, as flor does.
-    private static void Log(ILoggingBuilder logging) => logging
-        .SetMinimumLevel(LogLevel.Information)
-        .AddFilter("Microsoft", LogLevel.Warning)
-        .AddSimpleConsole(static options =>
-        {
-            options.SingleLine = true;
-            options.ColorBehavior = LoggerColorBehavior.Disabled;
-            options.UseUtcTimestamp = true;
-            options.TimestampFormat = "yyyy-MM-ddTHH:mm:ss.fffZ ";
-        })
-        .Services.Configure<ConsoleLoggerOptions>(static options => options.LogToStandardErrorThreshold = LogLevel.Trace);
 }

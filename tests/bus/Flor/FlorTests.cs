@@ -1,6 +1,5 @@
 
 using System.Diagnostics;
-using Florete.Bus.Tests.Harness;
 using Florete.PortalSocket;
 using Microsoft.Extensions.Logging.Abstractions;
 using Xunit.Abstractions;

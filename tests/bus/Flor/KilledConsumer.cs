@@ -40,7 +40,7 @@ public static class KilledConsumer
         var (mostHeld, first, mostBytes) = (0, GC.GetTotalMemory(forceFullCollection: true), 0L);
         // Nobody receives yet: the sender fills up to its bound, and waits.
         var sending = SendAsync(bus, messages);
-        await Harness.Eventually.TrueAsync(() => held.HeldCount == Math.Min(bound, messages));
+        await Eventually.TrueAsync(() => held.HeldCount == Math.Min(bound, messages));
         mostBytes = GC.GetTotalMemory(forceFullCollection: true) - first;
         var random = new Random(seed);
         var killed = 0;

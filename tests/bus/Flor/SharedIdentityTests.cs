@@ -1,5 +1,4 @@
 using Florete.AspNetCore;
-using Florete.Bus.Tests.Harness;
 using Florete.Portals;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.Logging;

@@ -37,7 +37,10 @@ public sealed class JoinedNodes
     /// <summary>Makes a and b by florctl, and starts flor and florete-identity on both.</summary>
     /// <param name="lab">The test's.</param>
     /// <param name="identityOptions">Words for florete-identity on every node.</param>
-    public static async Task<JoinedNodes> StartAsync(Lab lab, params string[] identityOptions)
+    public static Task<JoinedNodes> StartAsync(Lab lab, params string[] identityOptions) => StartWithPortalsAsync(lab, [], identityOptions);
+
+    /// <summary>The same with more identities that every node holds, and a portal socket for each. Users among them may connect to the storage; user/auditor reads the audit trail.</summary>
+    public static async Task<JoinedNodes> StartWithPortalsAsync(Lab lab, IReadOnlyList<string> portals, params string[] identityOptions)
     {
         ArgumentNullException.ThrowIfNull(lab);
         var nodes = new List<Node>();
@@ -45,18 +48,21 @@ public sealed class JoinedNodes
         var made = new JoinedNodes(lab, [.. nodes], await lab.CableAsync(nodes[0].Network, nodes[1].Network), await lab.CableAsync(nodes[1].Network, nodes[2].Network))
         {
             IdentityOptions = identityOptions,
+            Portals = portals,
         };
+        string[] held = [.. portals.SelectMany(static identity => new[] { "--identity", identity })];
         await made.FlorctlAsync("cluster", "init", Cluster, "--dir", made.OperatorFolder);
-        await made.FlorctlAsync(
-            "node", "add", "a", "--dir", made.OperatorFolder, "--listen", $"0.0.0.0:{Port}", "--services", "root", "--outbound", "far=127.0.0.1:8080", "--out", made.A.Folder, "--allow");
-        await made.FlorctlAsync(
+        await made.FlorctlAsync([
+            "node", "add", "a", "--dir", made.OperatorFolder, "--listen", $"0.0.0.0:{Port}", "--services", "root", "--outbound", "far=127.0.0.1:8080", "--out", made.A.Folder, "--allow", .. held]);
+        await made.FlorctlAsync([
             "node", "add", "b", "--dir", made.OperatorFolder, "--listen", $"0.0.0.0:{Port}", "--services", "root", "--let-join", "--outbound", "hello=127.0.0.1:8080",
-            "--link", $"a={made.AtoB.LeftAddress}:{Port}", "--out", made.B.Folder, "--allow");
+            "--link", $"a={made.AtoB.LeftAddress}:{Port}", "--out", made.B.Folder, "--allow", .. held]);
         await made.FlorctlAsync("issuer", "enable", made.A.Folder, "--dir", made.OperatorFolder);
-        made.Token = await made.TokenAsync("c", "--identity", "user/carl", "--allow");
+        made.Token = await made.TokenAsync("c", ["--identity", "user/carl", "--allow", .. held]);
         var bounds = Path.Combine(made.OperatorFolder, "bounds.yaml");
         var text = await File.ReadAllTextAsync(bounds);
-        text = text.Replace("\nconnect:\n", "\nconnect:\n  - {from: [user/carl], to: ['service/*']}\n", StringComparison.Ordinal);
+        text = text.Replace("\nconnect:\n", "\nconnect:\n  - {from: [user/carl], to: ['service/*']}\n  - {from: ['user/*'], to: [service/storage]}\n", StringComparison.Ordinal)
+            .Replace("{collection: audit, read: [service/identity]", "{collection: audit, read: [service/identity, user/auditor]", StringComparison.Ordinal);
         text = string.Join('\n', text.Split('\n').Select(static line => line.StartsWith("version:", StringComparison.Ordinal) ? "version: 100" : line));
         await File.WriteAllTextAsync(bounds, text);
         await made.FlorctlAsync("bounds", "sign", bounds, "--dir", made.OperatorFolder);
@@ -70,11 +76,17 @@ public sealed class JoinedNodes
 
     public IReadOnlyList<string> IdentityOptions { get; private init; } = [];
 
+    /// <summary>Identities that every node holds, each with a portal socket.</summary>
+    public IReadOnlyList<string> Portals { get; private init; } = [];
+
     /// <summary>For node c, by way of b.</summary>
     public string Token { get; private set; } = "";
 
     /// <summary>florete-identity of the nodes where it runs.</summary>
     public Dictionary<string, ManagedProcess> Identity { get; } = [];
+
+    /// <summary>florete-storage of the nodes where it runs.</summary>
+    public Dictionary<string, ManagedProcess> Storage { get; } = [];
 
     public Task<string> TokenAsync(string node, params string[] words) =>
         FlorctlAsync(["token", "create", "--dir", OperatorFolder, "--node", node, "--via", $"b={BtoC.LeftAddress}:{Port}", "--issuer", "a", .. words]);
@@ -87,9 +99,19 @@ public sealed class JoinedNodes
     public void Run(Node node)
     {
         ArgumentNullException.ThrowIfNull(node);
+        OpenPortals(node);
         node.Process = lab.Start($"flor of {node.Name}", node.Network, [Programs.Flor, "run", "--config", node.ConfigFile], node.Folder);
         Identity[node.Name] = lab.Start(
             $"florete-identity of {node.Name}", node.Network, [Programs.Identity, "run", "--folder", node.Folder, .. IdentityOptions], node.Folder);
+    }
+
+    /// <summary>Starts the replica of a node; service/storage must be among <see cref="Portals"/>.</summary>
+    public void RunStorage(Node node)
+    {
+        ArgumentNullException.ThrowIfNull(node);
+        Storage[node.Name] = lab.Start(
+            $"storage of {node.Name}", node.Network,
+            [Programs.Storage, "run", "--portal", node.PortalOf("storage"), "--state", Path.Combine(node.Folder, "state", "storage"), "--bundle", node.BundleFile, "--bounds", node.BoundsFile]);
     }
 
     /// <summary>florete-agent join on node c.</summary>
@@ -111,6 +133,7 @@ public sealed class JoinedNodes
         Identity["c"] = lab.Start("florete-identity of c", C.Network, [Programs.Identity, "run", "--folder", C.Folder, .. IdentityOptions], C.Folder);
         await Eventually.HoldsAsync("c has issued its vertex", () => File.Exists(vertex) && File.Exists(Path.Combine(C.Folder, "identities", "user-carl.pem")), Logs);
         await File.AppendAllTextAsync(C.ConfigFile, $"inbounds:\n  - {{proxy: 127.0.0.1:{Plan.ProxyPort}, as: user/carl, sharedByThisMachine: true}}\n");
+        OpenPortals(C);
         C.Process = lab.Start("flor of c", C.Network, [Programs.Flor, "run", "--config", C.ConfigFile], C.Folder);
     }
 
@@ -125,7 +148,18 @@ public sealed class JoinedNodes
         },
         Logs);
 
-    public string Logs() => string.Join("\n\n", Nodes.Select(node => $"{node.Name}: {node.Process?.Log}").Concat(Identity.Select(one => $"identity of {one.Key}: {one.Value.Log}")));
+    public string Logs() => string.Join("\n\n", Nodes.Select(node => $"{node.Name}: {node.Process?.Log}")
+        .Concat(Identity.Select(one => $"identity of {one.Key}: {one.Value.Log}")).Concat(Storage.Select(one => $"storage of {one.Key}: {one.Value.Log}")));
+
+    // florctl has made one for service/identity already.
+    private void OpenPortals(Node node)
+    {
+        const string Key = "\nportals:\n";
+        var text = File.ReadAllText(node.ConfigFile);
+        var lines = string.Concat(Portals.Where(identity => !text.Contains($"identity: {identity}\n", StringComparison.Ordinal))
+            .Select(static identity => $"  - {{identity: {identity}, socket: run/{identity.Split('/')[1]}.portal, owner: root}}\n"));
+        File.WriteAllText(node.ConfigFile, text.Replace(Key, Key + lines, StringComparison.Ordinal));
+    }
 
     /// <summary>What the issuer has written about joins, issues and refusals.</summary>
     public IEnumerable<JsonElement> Events(Node node)

@@ -47,7 +47,7 @@ public class DirectoryCodecTests
         FsCheck.Check.QuickThrowOnFailure(Prop.ForAll<byte[], byte[]>((a, b) =>
         {
             byte[][] chain = [[1, .. a], [2, .. b]];
-            return CertificateChain.TryDecode(CertificateChain.Encode(chain), out var decoded)
+            return EncodedChain.TryDecode(EncodedChain.Encode(chain), out var decoded)
                 && decoded.Length == 2 && decoded[0].AsSpan().SequenceEqual(chain[0]) && decoded[1].AsSpan().SequenceEqual(chain[1]);
         }));
         FsCheck.Check.QuickThrowOnFailure(Prop.ForAll<ulong, ulong, ulong>((key, incarnation, sequence) =>
@@ -100,7 +100,7 @@ public class DirectoryCodecTests
             // Random bytes have no valid name of a vertex after a plausible count, nor exact lengths; short inputs may pass by chance.
             Assert.False(RecordView.TryParse(bytes, out _) && bytes.Length < 118);
             Assert.False(VertexBody.TryDecode(bytes, "home", out var body) && body!.Adjacencies.Count > 1);
-            Assert.False(CertificateChain.TryDecode(bytes, out var chain) && chain.Length > 4);
+            Assert.False(EncodedChain.TryDecode(bytes, out var chain) && chain.Length > 4);
             Assert.False(Fragment.TryParse(bytes, out var fragment) && fragment.TotalBytes > 5000);
         }
     }
@@ -114,8 +114,8 @@ public class DirectoryCodecTests
         for (var i = 0; i < record.Length; i++) Assert.False(RecordView.TryParse(record.AsSpan(0, i), out _));
         var body = new VertexBody(1, [new TopologyAdjacency(signer.Id, new Label(16), 1, 2, 3), new TopologyAdjacency(signer.Id, new Label(17), 1, 2, 3)]).Encode(1000);
         for (var i = 0; i < body.Length; i++) Assert.False(VertexBody.TryDecode(body.AsSpan(0, i), "home", out _));
-        var chain = CertificateChain.Encode(signer);
-        for (var i = 0; i < chain.Length; i++) Assert.False(CertificateChain.TryDecode(chain.AsSpan(0, i), out _));
+        var chain = EncodedChain.Encode(signer);
+        for (var i = 0; i < chain.Length; i++) Assert.False(EncodedChain.TryDecode(chain.AsSpan(0, i), out _));
     }
 
     [Fact]

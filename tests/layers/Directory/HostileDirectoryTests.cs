@@ -315,7 +315,7 @@ public sealed class HostileDirectoryTests : IDisposable
 
     private void Answer(X509Svid signer)
     {
-        var chain = CertificateChain.Encode(signer);
+        var chain = EncodedChain.Encode(signer);
         if (sent.SelectMany(Sections).Any(s => s.Type == SectionType.CertificateRequest)) Send(SectionType.Certificate, chain);
         sent.RemoveAll(m => Sections(m).Any(s => s.Type == SectionType.CertificateRequest));
     }

@@ -188,7 +188,7 @@ public sealed class RevocationTests : IDisposable
         {
             var thief = network.Issue(DirectoryNetwork.Id("thief", kind));
             var record = RecordWriter.Sign("cluster", RecordKind.Revocation, RecordFlags.Lasting, 1, 1, thief, alice.ToString(), Body());
-            Assert.Contains("only an operator", Refused(vertex, SignedRevocation.Of(CertificateChain.Encode(thief), record, Revoke(alice).Content).Message), StringComparison.Ordinal);
+            Assert.Contains("only an operator", Refused(vertex, SignedRevocation.Of(EncodedChain.Encode(thief), record, Revoke(alice).Content).Message), StringComparison.Ordinal);
         }
 
         var ahead = Revoke(alice, after: TimeSpan.FromDays(1));

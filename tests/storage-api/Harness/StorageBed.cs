@@ -91,15 +91,3 @@ internal sealed class StorageBed : IAsyncDisposable
         return one;
     }
 }
-
-internal static class Eventually
-{
-    public static Task TrueAsync(Func<bool> ask) => TrueAsync(() => Task.FromResult(ask()));
-
-    /// <summary>Asks again until the answer is yes.</summary>
-    public static async Task TrueAsync(Func<Task<bool>> ask)
-    {
-        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(60));
-        while (!await ask()) await Task.Delay(10, patience.Token);
-    }
-}

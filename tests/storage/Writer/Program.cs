@@ -14,7 +14,7 @@ const int Writers = 16;
 var number = long.Parse(args[1], CultureInfo.InvariantCulture);
 using var authority = CertificateAuthority.Create("home", DateTimeOffset.UtcNow);
 var svid = authority.Issue(SpiffeId.Of("home", IdentityKind.User, "alice"), TimeSpan.FromDays(1), DateTimeOffset.UtcNow);
-var chain = AuthorChain.Encode(svid);
+var chain = EncodedChain.Encode(svid);
 await using var replica = await StorageReplica.OpenAsync(args[0], ReplicaName.Parse("a"), new AnybodyMay(), new Trusting(svid.Id), new StorageLimits(), TimeProvider.System, NullLogger.Instance);
 var output = Console.OpenStandardOutput();
 await Task.WhenAll(Enumerable.Range(0, Writers).Select(writer => Task.Run(async () =>

@@ -1,4 +1,7 @@
+using System.Globalization;
 using System.Text.Json;
+using Florete.Audit;
+using Florete.Identities;
 using Florete.Storage.Client;
 using Florete.Storage.Contracts;
 using Microsoft.AspNetCore.Http;
@@ -105,6 +108,15 @@ internal sealed class ReadingApi(ReplicaHost host)
         var (digest, position, bytes) = (host.Replica.Digest(), host.Position, host.Replica.Collections().Sum(static c => c.Bytes));
         return context.AnswerAsync(
             new DigestAnswer(host.Name.ToString(), position.ToString(), digest.Current.ToString(), digest.Superseded.ToString(), digest.Documents, bytes), StorageJson.Default.DigestAnswer);
+    }
+
+    /// <summary>What was refused here, for the identity service of the node, which keeps the audit trail.</summary>
+    public Task EventsAsync(HttpContext context)
+    {
+        if (context.Caller() is var caller && caller is not { Kind: IdentityKind.Service, Name: "identity" }) throw ApiException.Forbidden($"Events are for service/identity, which keeps the audit trail; {caller.Path} reads collection '{AuditCollection.Name}'.");
+        if (!long.TryParse(context.Word("after") ?? "0", NumberStyles.None, CultureInfo.InvariantCulture, out var after)) throw ApiException.Invalid("'after' must be the number of an event.");
+        var events = host.Events.After(after).Select(static e => new NoticedEvent(e.Number, e.Time, "refusedDocument", e.Reason, e.Suppressed, e.Subject, e.Peer.Length > 0 ? e.Peer : null));
+        return context.AnswerAsync(new NoticedEvents(host.Started, [.. events]), AuditJson.Default.NoticedEvents);
     }
 
     private async Task SupersededAsync(HttpContext context, IReadOnlyList<StoredVersion> unit)

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Net;
+using Florete.Identities;
 using Florete.Storage.Api.Replication;
 using Florete.Storage.Client;
 using Florete.Storage.Contracts;
@@ -41,11 +42,11 @@ internal sealed class WritingApi(ReplicaHost host, StorageMetrics metrics)
         var chain = Chain(context);
         if (!TryExpected(context, out var expected))
         {
-            Refuse(await host.Replica.WriteAsync(version, chain, caller, context.RequestAborted).ConfigureAwait(false), key);
+            Refuse(await host.Replica.WriteAsync(version, chain, caller, context.RequestAborted).ConfigureAwait(false), key, caller);
         }
         else if (version.Replica == host.Name)
         {
-            Refuse(await host.Replica.CompareAndSwapAsync(version, chain, expected, caller, context.RequestAborted).ConfigureAwait(false), key);
+            Refuse(await host.Replica.CompareAndSwapAsync(version, chain, expected, caller, context.RequestAborted).ConfigureAwait(false), key, caller);
         }
         else
         {
@@ -78,7 +79,7 @@ internal sealed class WritingApi(ReplicaHost host, StorageMetrics metrics)
             var text when VersionId.TryParse(text, out var id) => id,
             _ => throw ApiException.Invalid($"'expected' must be the id of a version, or '{None}'."),
         };
-        Refuse(await host.Replica.CompareAndSwapAsync(version, Chain(context), expected, caller: null, context.RequestAborted).ConfigureAwait(false), version.Key);
+        Refuse(await host.Replica.CompareAndSwapAsync(version, Chain(context), expected, caller: null, context.RequestAborted).ConfigureAwait(false), version.Key, version.Author);
         host.Publish(version);
         await AcceptedAsync(context, version).ConfigureAwait(false);
     }
@@ -142,12 +143,16 @@ internal sealed class WritingApi(ReplicaHost host, StorageMetrics metrics)
         }
     }
 
-    private void Refuse(WriteResult result, DocumentKey key)
+    private void Refuse(WriteResult result, DocumentKey key, SpiffeId author)
     {
         if (result.IsAccepted) return;
         metrics.Refused.Add(1, new KeyValuePair<string, object?>("reason", result.Status.ToString()));
-        if (result.Status == WriteStatus.Forbidden) host.CountRefused(1);
         var problem = result.Problem ?? $"The version of {key} was not accepted.";
+        if (result.Status == WriteStatus.Forbidden)
+        {
+            host.CountRefused(1);
+            host.NoteRefused(author, "", $"{key}: {problem}");
+        }
         throw result.Status switch
         {
             WriteStatus.Conflict => new ApiException(StatusCodes.Status412PreconditionFailed, problem, "Sign again what 'prepare' tells.") { Prepare = Answer(key, result.Prepared!) },
@@ -184,8 +189,8 @@ internal sealed class WritingApi(ReplicaHost host, StorageMetrics metrics)
     private static byte[]? Chain(HttpContext context)
     {
         if (context.Request.Headers[HeaderNames.Chain] is not [{ Length: > 0 } text]) return null;
-        var chain = new byte[AuthorChain.MaxBytes];
-        return Convert.TryFromBase64String(text, chain, out var length) ? chain[..length] : throw ApiException.Invalid($"{HeaderNames.Chain} is not base64 of at most {AuthorChain.MaxBytes} bytes.");
+        var chain = new byte[EncodedChain.MaxBytes];
+        return Convert.TryFromBase64String(text, chain, out var length) ? chain[..length] : throw ApiException.Invalid($"{HeaderNames.Chain} is not base64 of at most {EncodedChain.MaxBytes} bytes.");
     }
 
     // False: whatever is there.

@@ -74,7 +74,7 @@ internal sealed class PeerClient : IDisposable
         using var answer = await SendAsync(new HttpRequestMessage(HttpMethod.Get, $"v1/replication/chains/{hash}"), cancellationToken, HttpStatusCode.NotFound).ConfigureAwait(false);
         if (answer.StatusCode == HttpStatusCode.NotFound) return null;
         var bytes = await ReadAsync(answer, cancellationToken).ConfigureAwait(false);
-        return bytes.Length <= AuthorChain.MaxBytes && ChainHash.Of(bytes) == hash ? bytes : throw Malformed();
+        return bytes.Length <= EncodedChain.MaxBytes && ChainHash.Of(bytes) == hash ? bytes : throw Malformed();
     }
 
     /// <summary>Tells it versions that it must have before it decides.</summary>

@@ -30,7 +30,7 @@ internal sealed class AuthorProofs(IPeerVerifier peers)
         if (known.TryGetValue(hash, out var proof) && proof.Covers(at)) return proof;
         var encoded = proof?.Encoded ?? find(hash);
         if (encoded is null) return null;
-        if (ChainHash.Of(encoded) != hash || !AuthorChain.TryDecode(encoded, out var derChain))
+        if (ChainHash.Of(encoded) != hash || !EncodedChain.TryDecode(encoded, out var derChain))
         {
             problem = $"The certificate chain is not the one that the version names ({hash}); send that one.";
             return null;

@@ -2,12 +2,12 @@ using System.Buffers.Binary;
 using System.Net.Sockets;
 using System.Runtime.InteropServices;
 
-namespace Florete.Proxy.PortalSockets;
+namespace Florete.Hosting;
 
 /// <summary>
 /// A Unix stream socket that one user may open, and root: mode 0600, and the kernel says who connects (SO_PEERCRED, unix(7)). Linux only.
 /// </summary>
-internal static partial class PrivateSocket
+public static partial class PrivateSocket
 {
     private const int SolSocket = 1;
     private const int SoPeerCred = 17;
@@ -32,7 +32,7 @@ internal static partial class PrivateSocket
             File.SetUnixFileMode(temporary, UnixFileMode.UserRead | UnixFileMode.UserWrite);
             if (ownerId is { } owner && owner != GetEffectiveUser() && ChangeOwner(temporary, owner, uint.MaxValue) != 0)
             {
-                throw new IOException($"{path}: it cannot be given to user {owner} ({Marshal.GetLastPInvokeErrorMessage()}); run flor as root, or make its own user the owner.");
+                throw new IOException($"{path}: it cannot be given to user {owner} ({Marshal.GetLastPInvokeErrorMessage()}); run the program as root, or make its own user the owner.");
             }
             socket.Listen(512);
             File.Move(temporary, path, overwrite: true);
@@ -81,7 +81,7 @@ internal static partial class PrivateSocket
     }
 
     [LibraryImport("libc", EntryPoint = "geteuid")]
-    public static partial uint GetEffectiveUser();
+    private static partial uint GetEffectiveUser();
 
     private static readonly Lock UserGate = new();
 

@@ -1,5 +1,6 @@
-namespace Florete.Bus.Tests.Harness;
+namespace Florete.Tests;
 
+/// <summary>Waits for what must come, with a deadline that only a hang can miss.</summary>
 internal static class Eventually
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);

@@ -1,7 +1,7 @@
-namespace Florete.Configuration;
+namespace Florete.Hosting;
 
 /// <summary>Notices that another process has ended, by polling: there is no portable event for a process that is not a child.</summary>
-internal static class ParentWatch
+public static class ParentWatch
 {
     private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(500);
 
