@@ -13,6 +13,8 @@ public static class Programs
 
     public static string Coordinator { get; } = Find("Florete.Coordination.Program", "florete-coordinator");
 
+    public static string Ncs { get; } = Find("Florete.Ncs.Program", "florete-ncs");
+
     public static string Agent { get; } = Find("Florete.Agent", "florete-agent");
 
     /// <summary>The root of the repository.</summary>
