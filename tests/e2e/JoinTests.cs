@@ -118,7 +118,7 @@ public sealed class JoinTests(ITestOutputHelper output)
         foreach (var node in nodes.Nodes)
         {
             // What florctl issued to a and b lives for a month; what they issued themselves, as short as everything of c.
-            var subject = node == nodes.C ? "spiffe://e2e/vertex/c" : "spiffe://e2e/service/storage";
+            var subject = node == nodes.C ? "spiffe://e2e/vertex/c" : "spiffe://e2e/service/spare";
             var issues = Issues(nodes, node, subject);
             Assert.True(issues > Seconds / 15, $"{node.Name} issued {subject} {issues} times.\n{nodes.Logs()}");
         }

@@ -63,6 +63,8 @@ public sealed class JoinedNodes
         var text = await File.ReadAllTextAsync(bounds);
         text = text.Replace("\nconnect:\n", "\nconnect:\n  - {from: [user/carl], to: ['service/*']}\n  - {from: ['user/*'], to: [service/storage]}\n", StringComparison.Ordinal)
             .Replace("{collection: audit, read: [service/identity]", "{collection: audit, read: [service/identity, user/auditor]", StringComparison.Ordinal);
+        // What florctl has issued to nobody: each node does it itself.
+        text = text.Replace("\nhosts:\n", "\nhosts:\n  - {node: '*', identities: [service/spare]}\n", StringComparison.Ordinal);
         text = string.Join('\n', text.Split('\n').Select(static line => line.StartsWith("version:", StringComparison.Ordinal) ? "version: 100" : line));
         await File.WriteAllTextAsync(bounds, text);
         await made.FlorctlAsync("bounds", "sign", bounds, "--dir", made.OperatorFolder);
