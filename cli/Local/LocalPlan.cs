@@ -84,8 +84,8 @@ public sealed record LocalPlan(int Nodes, Topology Topology, int BasePort, int P
             coordinate: ['*']
             connect:
               - {from: [user/you], to: [service/hello, service/storage, service/coordinator, service/ncs]}
-              # Replicas exchange what they have; agents ask for the health of what they run.
-              - {from: [service/storage, service/agent], to: [service/storage]}
+              # Replicas exchange what they have; agents ask for the health of what they run; the audit trail is stored.
+              - {from: [service/storage, service/agent, service/identity], to: [service/storage]}
               # Nodes carry the requests of those who join, and ask for themselves.
               - {from: ['node/*', service/identity, service/agent], to: [service/identity]}
               # The coordinator reads which paths are wanted, and has them computed.
@@ -95,6 +95,7 @@ public sealed record LocalPlan(int Nodes, Topology Topology, int BasePort, int P
             store:
               - {collection: '*', read: [user/you], write: [user/you]}
               - {collection: paths, read: [service/coordinator]}
+              - {collection: audit, read: [service/identity], write: [service/identity]}
 
             """;
     }
