@@ -83,13 +83,20 @@ if [ ${#only[@]} = 0 ]; then
   dotnet format Florete.sln --verify-no-changes --no-restore >"$results/format-output.log" 2>&1 </dev/null &
   format=$!
 fi
+# Two suites at a time: each has moments when it waits.
+suites=()
 for project in tests/*/*.csproj; do
-  folder=$(dirname "$project")
-  name=${folder#tests/}
-  { [ "$name" != e2e ] && wanted "$name"; } || continue
-  run "$name" "$folder" 300
-  judge "$name"
+  name=${project#tests/}
+  name=${name%%/*}
+  if [ "$name" != e2e ] && wanted "$name"; then suites+=("$name"); fi
 done
+run_all() { local name; for name in "$@"; do run "$name" "tests/$name" 300; done; }
+half=$(((${#suites[@]} + 1) / 2))
+run_all "${suites[@]:half}" &
+second=$!
+run_all "${suites[@]:0:half}"
+wait "$second"
+for name in "${suites[@]}"; do judge "$name"; done
 [ ${#only[@]} -gt 0 ] || check format formatting
 # The whole run ends within half an hour: the end-to-end suite gets what is left of it. Most of its tests have the machine for themselves;
 # those that mostly wait, and judge no time, run in two lanes side by side (docs/testing.md).

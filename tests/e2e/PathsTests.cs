@@ -5,6 +5,7 @@ using Xunit.Abstractions;
 namespace Florete.EndToEnd.Tests;
 
 /// <summary>A ring of four with a coordinator, a path computation and a storage at a: what is written there makes packets go the other way round.</summary>
+[Trait("Lane", "2")]
 public sealed class PathsTests(ITestOutputHelper output)
 {
     // More than is ever fetched: the download is under way all the time.

@@ -12,6 +12,7 @@ using static Florete.EndToEnd.Tests.Harness.StorageLab;
 namespace Florete.EndToEnd.Tests;
 
 /// <summary>The storage by real programs: flor and florete-storage on each of three nodes in a line.</summary>
+[Trait("Lane", "2")]
 public sealed class StorageTests(ITestOutputHelper output)
 {
     [Fact]

@@ -1,3 +1,5 @@
+using System.Net.Sockets;
+using System.Text;
 using System.Text.Json;
 
 namespace Florete.EndToEnd.Tests.Harness;
@@ -5,6 +7,18 @@ namespace Florete.EndToEnd.Tests.Harness;
 /// <summary>Reads what tests need from `flor status --json`.</summary>
 public static class Status
 {
+    /// <summary>The same without starting a program for it.</summary>
+    public static async Task<JsonElement> ReadAsync(string controlSocket)
+    {
+        using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(10));
+        await socket.ConnectAsync(new UnixDomainSocketEndPoint(controlSocket), limit.Token);
+        await using var stream = new NetworkStream(socket);
+        await stream.WriteAsync(Encoding.UTF8.GetBytes("{\"version\":1,\"command\":\"status\"}\n"), limit.Token);
+        using var reader = new StreamReader(stream);
+        return JsonDocument.Parse(await reader.ReadLineAsync(limit.Token) ?? "").RootElement.GetProperty("status");
+    }
+
     public static int LinksUp(JsonElement status) =>
         status.GetProperty("links").EnumerateArray().Count(link => link.GetProperty("state").GetString() == "up");
 
