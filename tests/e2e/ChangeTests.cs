@@ -5,6 +5,7 @@ using Xunit.Abstractions;
 namespace Florete.EndToEnd.Tests;
 
 /// <summary>What changes under a running cluster: addresses, processes, clocks, SVIDs.</summary>
+[Trait("Lane", "1")]
 public sealed class ChangeTests(ITestOutputHelper output)
 {
     [Fact]
@@ -48,7 +49,6 @@ public sealed class ChangeTests(ITestOutputHelper output)
         Assert.StartsWith(ContentServer.Checksum(1_000_000), got.Output, StringComparison.Ordinal);
     }
 
-    [Trait("Lane", "1")]
     [Fact]
     public async Task Links_and_connections_hold_between_a_clock_60_s_ahead_and_one_60_s_behind()
     {
@@ -65,7 +65,6 @@ public sealed class ChangeTests(ITestOutputHelper output)
         await cluster.ReachableAsync("hello");
     }
 
-    [Trait("Lane", "1")]
     [Fact]
     public async Task A_download_goes_on_while_SVIDs_of_thirty_seconds_rotate()
     {

@@ -7,6 +7,7 @@ namespace Florete.EndToEnd.Tests;
 /// `docker compose up` on a machine that can pull no image: the base images are made by debootstrap once and kept, and Docker's daemon lives
 /// in namespaces of its own, with its own folders and socket, so that nothing of it outlives the test.
 /// </summary>
+[Trait("Lane", "1")]
 public sealed class ComposeTests(ITestOutputHelper output)
 {
     // debootstrap, two imports and a build from scratch on a small machine.

@@ -5,7 +5,7 @@ using Xunit.Abstractions;
 namespace Florete.EndToEnd.Tests;
 
 /// <summary>Coordinators by real programs: flor and florete-coordinator on each of three nodes in a line.</summary>
-[Trait("Lane", "1")]
+[Trait("Lane", "2")]
 public sealed class CoordinationTests(ITestOutputHelper output)
 {
     private static readonly string[] All = ["a", "b", "c"];

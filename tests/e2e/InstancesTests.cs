@@ -8,6 +8,7 @@ using Xunit.Abstractions;
 namespace Florete.EndToEnd.Tests;
 
 /// <summary>One identity published at two nodes by real programs, and called from a third.</summary>
+[Trait("Lane", "2")]
 public sealed class InstancesTests(ITestOutputHelper output)
 {
     private static readonly TimeSpan Prompt = TimeSpan.FromSeconds(30);

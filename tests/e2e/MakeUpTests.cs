@@ -4,7 +4,6 @@ using Xunit.Abstractions;
 namespace Florete.EndToEnd.Tests;
 
 /// <summary>`make up`: what a newcomer types first.</summary>
-[Trait("Lane", "2")]
 public sealed class MakeUpTests(ITestOutputHelper output)
 {
     [Theory]

@@ -5,6 +5,7 @@ using Xunit.Abstractions;
 namespace Florete.EndToEnd.Tests;
 
 /// <summary>Who is not to come in does not, is told why where it is safe to tell, and is counted.</summary>
+[Trait("Lane", "2")]
 public sealed class RefusalTests(ITestOutputHelper output)
 {
     private static readonly Plan Pair = new() { Nodes = ["a", "b"], Links = [("a", "b")] };
