@@ -12,7 +12,7 @@ public enum WorkloadPhase
     /// <summary>It runs, and its last check was good.</summary>
     Ready,
 
-    /// <summary>It was ready, and its last checks failed; not often enough yet to start it anew.</summary>
+    /// <summary>It was ready, and its last check was not good: it waits for something, or does not answer, but not often enough yet to start it anew.</summary>
     Failing,
 
     /// <summary>It has been told to end.</summary>

@@ -14,7 +14,7 @@ public static class ControlPlane
     // In the order of starting. What is said of a program here is all that its node's files say of it.
     private static readonly ServiceProgram[] Programs =
     [
-        new("identity", "florete-identity", static (portal, _) => ["run", "--folder", ".", "--portal", portal], "/live"),
+        new("identity", "florete-identity", static (portal, _) => ["run", "--folder", ".", "--portal", portal], "/health"),
         new("storage", "florete-storage", static (portal, _) => ["run", "--portal", portal, "--state", "state/storage", "--bundle", "bundle.pem", "--bounds", "bounds.signed"], "/v1/health"),
         new("ncs", "florete-ncs", static (portal, node) => ["run", "--portal", portal, "--node", node], "/v1/health") { SpeaksAsNode = true },
         new("coordinator", "florete-coordinator", static (portal, node) => ["run", "--portal", portal, "--node", node], "/v1/health") { SpeaksAsNode = true },

@@ -20,7 +20,7 @@ public class ControlPlaneTests
         Assert.Equal(["flor", "identity", "storage"], read.Workloads.Select(static one => one.Name));
         Assert.Equal(["flor", "florete-identity", "florete-storage"], read.Workloads.Select(static one => one.Program));
         Assert.Equal("/n/run/flor.sock", read.Workloads[0].Health!.Socket);
-        Assert.Equal(["http://identity.rete/live", "http://storage.rete/v1/health"], read.Workloads.Skip(1).Select(static one => one.Health!.Url!.ToString()));
+        Assert.Equal(["http://identity.rete/health", "http://storage.rete/v1/health"], read.Workloads.Skip(1).Select(static one => one.Health!.Url!.ToString()));
         Assert.Contains("run/storage.portal", read.Workloads[2].Arguments);
     }
 

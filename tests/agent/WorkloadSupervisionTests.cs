@@ -1,5 +1,6 @@
 using Florete.Agent.Configuration;
 using Florete.Agent.Contracts;
+using Florete.Agent.Health;
 using Florete.Agent.Supervision;
 using FsCheck.Fluent;
 
@@ -28,12 +29,12 @@ public class WorkloadSupervisionTests
         var supervision = Started();
         Assert.Equal(SupervisionStep.Check, supervision.Next(now));
         Assert.Equal(SupervisionStep.Wait, supervision.Next(now));
-        supervision.Checked(now, "connection refused");
+        supervision.Checked(now, HealthAnswer.Broken("connection refused"));
         Assert.Equal(WorkloadPhase.Starting, supervision.Phase);
         Assert.Equal(now + WorkloadSupervision.ImpatientEvery, supervision.Due);
         Pass(WorkloadSupervision.ImpatientEvery);
         Assert.Equal(SupervisionStep.Check, supervision.Next(now));
-        supervision.Checked(now, null);
+        supervision.Checked(now, HealthAnswer.Ready);
         Assert.Equal(WorkloadPhase.Ready, supervision.Phase);
         Assert.Equal("", supervision.Reason);
         Assert.Equal(now + Health.Every, supervision.Due);
@@ -45,7 +46,7 @@ public class WorkloadSupervisionTests
         var supervision = Started();
         while (supervision.Next(now) is var step && step != SupervisionStep.Terminate)
         {
-            if (step == SupervisionStep.Check) supervision.Checked(now, "no");
+            if (step == SupervisionStep.Check) supervision.Checked(now, HealthAnswer.Broken("no"));
             now = supervision.Due!.Value;
         }
         Assert.Equal(TimeSpan.FromSeconds(60), now);
@@ -65,13 +66,53 @@ public class WorkloadSupervisionTests
     }
 
     [Fact]
+    public void One_that_answers_that_it_waits_is_left_to_wait()
+    {
+        var supervision = Started();
+        while (now < TimeSpan.FromMinutes(10))
+        {
+            Assert.Equal(SupervisionStep.Check, supervision.Next(now));
+            supervision.Checked(now, HealthAnswer.NotReady("waits for others"));
+            Assert.Equal((WorkloadPhase.Starting, "waits for others"), (supervision.Phase, supervision.Reason));
+            now = supervision.Due!.Value;
+        }
+        // And so is one that was ready before.
+        Assert.Equal(SupervisionStep.Check, supervision.Next(now));
+        supervision.Checked(now, HealthAnswer.Ready);
+        for (var i = 0; i < 10; i++)
+        {
+            Pass(Health.Every);
+            Assert.Equal(SupervisionStep.Check, supervision.Next(now));
+            supervision.Checked(now, HealthAnswer.NotReady("waits for others"));
+            Assert.Equal(WorkloadPhase.Failing, supervision.Phase);
+        }
+        Assert.Equal(now + Health.Every, supervision.Due);
+    }
+
+    [Fact]
+    public void One_that_waited_and_answers_no_more_is_started_anew_after_three_failures()
+    {
+        var supervision = Started();
+        Assert.Equal(SupervisionStep.Check, supervision.Next(now));
+        supervision.Checked(now, HealthAnswer.NotReady("waits"));
+        now = supervision.Due!.Value;
+        for (var i = 0; i < Health.Failures; i++)
+        {
+            Assert.Equal(SupervisionStep.Check, supervision.Next(now));
+            supervision.Checked(now, HealthAnswer.Broken("no"));
+            if (supervision.Phase != WorkloadPhase.Stopping) Assert.Equal(now += Health.Every, supervision.Due);
+        }
+        Assert.Equal(SupervisionStep.Terminate, supervision.Next(now));
+    }
+
+    [Fact]
     public void Three_failures_in_a_row_start_it_anew_and_a_good_one_between_forgives()
     {
         var supervision = Started();
         foreach (var problem in new[] { null, "no", "no", null, "no", "no", "no" })
         {
             Assert.Equal(SupervisionStep.Check, supervision.Next(now));
-            supervision.Checked(now, problem);
+            supervision.Checked(now, problem is null ? HealthAnswer.Ready : HealthAnswer.Broken(problem));
             if (supervision.Phase != WorkloadPhase.Stopping) now = supervision.Due!.Value;
         }
         Assert.Equal(SupervisionStep.Terminate, supervision.Next(now));
@@ -157,7 +198,7 @@ public class WorkloadSupervisionTests
                         supervision.Ended(at, new ProcessEnd(one % 2));
                         break;
                     case 2:
-                        supervision.Checked(at, one > 128 ? "no" : null);
+                        supervision.Checked(at, one switch { > 170 => HealthAnswer.Broken("no"), > 85 => HealthAnswer.NotReady("waits"), _ => HealthAnswer.Ready });
                         break;
                     case 3:
                         supervision.Restart(at);

@@ -53,7 +53,7 @@ public sealed class FlorctlTests : FlorctlTest
         Assert.Equal(["node/a", "service/agent", "service/coordinator", "service/identity", "service/ncs", "service/storage", "vertex/a"], held.Order());
         Assert.Equal(6, File.ReadAllText(At("home/nodes/a/flor.yaml")).Split("owner: \"me\"").Length - 1);
         var agent = File.ReadAllText(At("home/nodes/a/agent.yaml"));
-        foreach (var one in new[] { "- name: flor", "- name: identity", "- name: storage", "- name: ncs", "- name: coordinator", "http://identity.rete/live", "http://storage.rete/v1/health" }) Assert.Contains(one, agent, StringComparison.Ordinal);
+        foreach (var one in new[] { "- name: flor", "- name: identity", "- name: storage", "- name: ncs", "- name: coordinator", "http://identity.rete/health", "http://storage.rete/v1/health" }) Assert.Contains(one, agent, StringComparison.Ordinal);
         // Without services, flor alone.
         Run(0, "node", "add", "b", "--dir", "home", "--allow");
         Assert.DoesNotContain("storage", File.ReadAllText(At("home/nodes/b/agent.yaml")), StringComparison.Ordinal);

@@ -1,3 +1,4 @@
+using System.Net;
 using System.Net.Sockets;
 using Florete.Agent.Configuration;
 using Florete.Identities;
@@ -7,7 +8,7 @@ using Florete.PortalSocket;
 namespace Florete.Agent.Health;
 
 /// <summary>
-/// Health by HTTP (2xx is ready), or by a socket that accepts. A name of the mesh is asked through the agent's portal, of the instance on this
+/// Health by HTTP (2xx is ready, 503 is not ready and waits, RFC 9110 §15.6.4), or by a socket that accepts. A name of the mesh is asked through the agent's portal, of the instance on this
 /// node: that of another node says nothing about the workload here.
 /// </summary>
 public sealed class HealthProbe : IHealthProbe, IDisposable
@@ -25,13 +26,10 @@ public sealed class HealthProbe : IHealthProbe, IDisposable
         if (configuration.PortalSocket is not { } socket) return;
         var portal = new PortalSocketClient(socket);
         var here = new ConnectOptions(Class: TrafficClass.Interactive, Instance: SpiffeId.Of(configuration.Cluster, IdentityKind.Vertex, configuration.Node));
-        var handler = PortalHttp.CreateHandler(portal);
-        handler.ConnectCallback = async (context, cancellationToken) => new PortalStream(
-            await portal.ConnectAsync(context.DnsEndPoint.Host, here, cancellationToken).ConfigureAwait(false), isAbortedByDispose: true);
-        byPortal = Client(handler);
+        byPortal = Client(PortalHttp.CreateHandler(portal, here));
     }
 
-    public async Task<string?> AskAsync(HealthConfiguration health, CancellationToken cancellationToken)
+    public async Task<HealthAnswer> AskAsync(HealthConfiguration health, CancellationToken cancellationToken)
     {
         using var within = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         within.CancelAfter(health.Within);
@@ -41,11 +39,11 @@ public sealed class HealthProbe : IHealthProbe, IDisposable
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
-            return $"{Name(health)} did not answer within {health.Within.TotalSeconds:0.##} s";
+            return HealthAnswer.Broken($"{Name(health)} did not answer within {health.Within.TotalSeconds:0.##} s");
         }
         catch (Exception e) when (e is HttpRequestException or SocketException or IOException or PortalException)
         {
-            return $"{Name(health)}: {e.Message}";
+            return HealthAnswer.Broken($"{Name(health)}: {e.Message}");
         }
     }
 
@@ -62,18 +60,20 @@ public sealed class HealthProbe : IHealthProbe, IDisposable
         return new HttpClient(handler) { Timeout = Timeout.InfiniteTimeSpan, MaxResponseContentBufferSize = MaxAnswerBytes };
     }
 
-    private static async Task<string?> ConnectAsync(string path, CancellationToken cancellationToken)
+    private static async Task<HealthAnswer> ConnectAsync(string path, CancellationToken cancellationToken)
     {
         using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         await socket.ConnectAsync(new UnixDomainSocketEndPoint(path), cancellationToken).ConfigureAwait(false);
-        return null;
+        return HealthAnswer.Ready;
     }
 
-    private async Task<string?> GetAsync(HealthConfiguration health, CancellationToken cancellationToken)
+    private async Task<HealthAnswer> GetAsync(HealthConfiguration health, CancellationToken cancellationToken)
     {
         var client = health.IsByPortal ? byPortal ?? throw new IOException("this agent has no portal socket; write portal: into its file") : local;
         using var answer = await client.GetAsync(health.Url, HttpCompletionOption.ResponseHeadersRead, cancellationToken).ConfigureAwait(false);
-        return answer.IsSuccessStatusCode ? null : $"{Name(health)} answered {(int)answer.StatusCode} {answer.ReasonPhrase}";
+        if (answer.IsSuccessStatusCode) return HealthAnswer.Ready;
+        var said = $"{Name(health)} answered {(int)answer.StatusCode} {answer.ReasonPhrase}";
+        return answer.StatusCode == HttpStatusCode.ServiceUnavailable ? HealthAnswer.NotReady(said) : HealthAnswer.Broken(said);
     }
 
     private static string Name(HealthConfiguration health) => health.Socket ?? health.Url!.ToString();

@@ -5,6 +5,6 @@ namespace Florete.Agent.Health;
 /// <summary>Asks a workload whether it is ready.</summary>
 public interface IHealthProbe
 {
-    /// <summary>Null: it is ready; else why not, for people. Never throws for what the workload does.</summary>
-    Task<string?> AskAsync(HealthConfiguration health, CancellationToken cancellationToken);
+    /// <summary>Never throws for what the workload does.</summary>
+    Task<HealthAnswer> AskAsync(HealthConfiguration health, CancellationToken cancellationToken);
 }

@@ -80,7 +80,7 @@ internal sealed partial class WorkloadRunner
     private async Task RunAsync()
     {
         using var checking = new CancellationTokenSource();
-        Task<string?>? check = null;
+        Task<HealthAnswer>? check = null;
         var wished = wishes.Reader.WaitToReadAsync().AsTask();
         var logDue = Now + LogCheckEvery;
         var isStopped = false;
@@ -177,18 +177,18 @@ internal sealed partial class WorkloadRunner
         else EndedByItself(logger, workload.Name, end, string.Join(" | ", log.Tail(3)));
     }
 
-    private void Checked(string? problem)
+    private void Checked(HealthAnswer answer)
     {
         var before = supervision.Phase;
-        supervision.Checked(Now, problem);
+        supervision.Checked(Now, answer);
         if (before == WorkloadPhase.Starting && supervision.Phase == WorkloadPhase.Ready)
         {
             if (startedAt > TimeSpan.Zero) readyMilliseconds ??= (long)(Now - startedAt).TotalMilliseconds;
             IsReady(logger, workload.Name, readyMilliseconds ?? 0);
         }
-        else if (before == WorkloadPhase.Ready && problem is not null)
+        else if (before == WorkloadPhase.Ready && answer.State != HealthState.Ready)
         {
-            IsFailing(logger, workload.Name, problem);
+            IsFailing(logger, workload.Name, answer.Reason);
         }
     }
 

@@ -1,5 +1,6 @@
 using Florete.Agent.Configuration;
 using Florete.Agent.Contracts;
+using Florete.Agent.Health;
 
 namespace Florete.Agent.Supervision;
 
@@ -24,6 +25,8 @@ public sealed class WorkloadSupervision(WorkloadConfiguration workload, Func<dou
     private bool isKilled;
     private bool isToStay;
     private bool hasRun;
+    // Since its start, that it is ready or waits: from then on it is judged by what it says, and not by the time it takes.
+    private bool hasAnswered;
     private int failedChecks;
 
     public WorkloadPhase Phase { get; private set; } = WorkloadPhase.Waiting;
@@ -44,14 +47,14 @@ public sealed class WorkloadSupervision(WorkloadConfiguration workload, Func<dou
         WorkloadPhase.Stopping => isKilled ? null : isTerminated ? killDue : TimeSpan.Zero,
         WorkloadPhase.Ended => null,
         _ when workload.Health is null => null,
-        WorkloadPhase.Starting when isChecking || startedAt + workload.StartWithin < checkDue => startedAt + workload.StartWithin,
+        WorkloadPhase.Starting when !hasAnswered && (isChecking || startedAt + workload.StartWithin < checkDue) => startedAt + workload.StartWithin,
         _ => isChecking ? null : checkDue,
     };
 
     /// <summary>What is to be done now. Call it again until it says <see cref="SupervisionStep.Wait"/>.</summary>
     public SupervisionStep Next(TimeSpan now)
     {
-        if (Phase == WorkloadPhase.Starting && workload.Health is not null && now >= startedAt + workload.StartWithin)
+        if (Phase == WorkloadPhase.Starting && !hasAnswered && workload.Health is not null && now >= startedAt + workload.StartWithin)
         {
             Anew($"not ready within {workload.StartWithin.TotalSeconds:0.#} s: {Reason}");
         }
@@ -83,7 +86,7 @@ public sealed class WorkloadSupervision(WorkloadConfiguration workload, Func<dou
         if (hasRun) Restarts++;
         hasRun = true;
         (startedAt, checkDue, failedChecks) = (now, now, 0);
-        (isTerminated, isKilled, isChecking) = (false, false, false);
+        (isTerminated, isKilled, isChecking, hasAnswered) = (false, false, false, false);
         // It may have been told to stay away between the decision to start it and the start.
         Phase = isToStay ? WorkloadPhase.Stopping : workload.Health is null ? WorkloadPhase.Ready : WorkloadPhase.Starting;
         Reason = workload.Health is null ? "" : "not asked yet";
@@ -111,23 +114,31 @@ public sealed class WorkloadSupervision(WorkloadConfiguration workload, Func<dou
 
     /// <summary>The answer to <see cref="SupervisionStep.Check"/>; ignored when it comes too late to matter.</summary>
     /// <param name="now">The time.</param>
-    /// <param name="problem">Null: it is ready.</param>
-    public void Checked(TimeSpan now, string? problem)
+    /// <param name="answer">What it says.</param>
+    public void Checked(TimeSpan now, HealthAnswer answer)
     {
         if (!isChecking) return;
         isChecking = false;
         if (Phase is not (WorkloadPhase.Starting or WorkloadPhase.Ready or WorkloadPhase.Failing)) return;
-        if (problem is null)
+        Reason = answer.Reason;
+        var isYoung = Phase == WorkloadPhase.Starting && now < startedAt + workload.StartWithin;
+        checkDue = now + (isYoung ? ImpatientEvery : workload.Health!.Every);
+        if (answer.State == HealthState.Ready)
         {
-            (Phase, Reason, failedChecks) = (WorkloadPhase.Ready, "", 0);
+            (Phase, hasAnswered, failedChecks) = (WorkloadPhase.Ready, true, 0);
             checkDue = now + workload.Health!.Every;
             return;
         }
-        Reason = problem;
-        checkDue = now + (Phase == WorkloadPhase.Starting ? ImpatientEvery : workload.Health!.Every);
-        if (Phase == WorkloadPhase.Starting) return;
-        Phase = WorkloadPhase.Failing;
-        if (++failedChecks >= workload.Health!.Failures) Anew($"not healthy {failedChecks} times in a row: {problem}");
+        if (Phase != WorkloadPhase.Starting) Phase = WorkloadPhase.Failing;
+        if (answer.State == HealthState.NotReady)
+        {
+            (hasAnswered, failedChecks) = (true, 0);
+            return;
+        }
+        if (!hasAnswered) return;
+        // One that answered and does so no more is given the time that one in work has.
+        checkDue = now + workload.Health!.Every;
+        if (++failedChecks >= workload.Health.Failures) Anew($"not healthy {failedChecks} times in a row: {answer.Reason}");
     }
 
     /// <summary>Somebody wants it started anew, at once.</summary>

@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Runtime.InteropServices;
 using Florete.Hosting;
 using Florete.PortalSocket;
 using Microsoft.Extensions.Logging;
@@ -20,18 +19,11 @@ internal static class RunCommand
 
     private static async Task<int> RunAsync(string portal, string node)
     {
-        var stop = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        void OnStop(PosixSignalContext context)
-        {
-            context.Cancel = true;
-            stop.TrySetResult();
-        }
-        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnStop);
-        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnStop);
+        using var stop = new StopSignal();
         var server = await CoordinatorServer.StartAsync(new PortalSocketClient(portal), new PortalSocketClient(node), Log).ConfigureAwait(false);
         await using (server.ConfigureAwait(false))
         {
-            await Task.WhenAny(stop.Task, server.Running).ConfigureAwait(false);
+            await Task.WhenAny(stop.Received, server.Running).ConfigureAwait(false);
             if (server.Running.Exception?.GetBaseException() is not { } fault) return 0;
             // A fault of the program itself ends it: it has nothing to lose, and whoever started it starts it again.
             await Console.Error.WriteLineAsync($"florete-coordinator: a fault of this program: {fault}").ConfigureAwait(false);

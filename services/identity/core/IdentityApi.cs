@@ -27,10 +27,9 @@ public static class IdentityApi
                 ? Results.Json(new EventsDocument(service.Events.After(number)), IdentityJson.Settings)
                 : Results.Json(new RefusalDocument("malformed", "after is the number of an event."), IdentityJson.Settings, statusCode: StatusCodes.Status400BadRequest));
         // For whoever starts it: an authority that is not renewed because the issuer is away is no reason to start it again.
-        app.MapGet("/live", static () => Results.Text("ok\n"));
         app.MapGet("/health", () => service.Problems is { Count: > 0 } problems
             ? Results.Text(string.Join('\n', problems) + "\n", statusCode: StatusCodes.Status503ServiceUnavailable)
-            : Results.Text("ok\n"));
+            : Results.Text(service.AuditProblem is { } audit ? $"ok\n{audit}\n" : "ok\n"));
     }
 
     private delegate JoinAnswer Issue(Issuer issuer, ReadOnlySpan<byte> request, SpiffeId by);

@@ -51,6 +51,9 @@ public sealed partial class IdentityService : IAsyncDisposable
     public IReadOnlyList<string> Problems =>
         [.. new[] { fault, authority.Problem, lastFileProblems.Length > 0 ? lastFileProblems : null }.OfType<string>(), .. leaves.Problems];
 
+    /// <summary>Why something is not in the audit trail yet; null: all is. What the service is for goes on without it.</summary>
+    public string? AuditProblem => trail?.Problem;
+
     /// <param name="options">Validated here.</param>
     /// <param name="portal">As <c>service/identity</c>; null: this node asks nobody.</param>
     /// <param name="logs">For people.</param>

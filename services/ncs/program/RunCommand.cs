@@ -1,5 +1,4 @@
 using System.CommandLine;
-using System.Runtime.InteropServices;
 using Florete.Hosting;
 using Florete.PortalSocket;
 using Microsoft.Extensions.Logging;
@@ -26,14 +25,7 @@ internal static class RunCommand
 
     private static async Task<int> RunAsync(string portal, string node, string[] askers)
     {
-        var stop = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        void OnStop(PosixSignalContext context)
-        {
-            context.Cancel = true;
-            stop.TrySetResult();
-        }
-        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnStop);
-        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnStop);
+        using var stop = new StopSignal();
         NcsServer server;
         try
         {
@@ -44,7 +36,7 @@ internal static class RunCommand
             await Console.Error.WriteLineAsync($"florete-ncs: {e.Message}").ConfigureAwait(false);
             return 1;
         }
-        await using (server.ConfigureAwait(false)) await stop.Task.ConfigureAwait(false);
+        await using (server.ConfigureAwait(false)) await stop.Received.ConfigureAwait(false);
         return 0;
     }
 

@@ -1,6 +1,5 @@
 using System.CommandLine;
 using System.Globalization;
-using System.Runtime.InteropServices;
 using Florete.Hosting;
 using Florete.Identities;
 using Florete.PortalSocket;
@@ -48,21 +47,14 @@ public static class Program
             foreach (var problem in problems) await Console.Error.WriteLineAsync(problem).ConfigureAwait(false);
             return 1;
         }
-        var stop = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-        void OnStop(PosixSignalContext context)
-        {
-            context.Cancel = true;
-            stop.TrySetResult();
-        }
-        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, OnStop);
-        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, OnStop);
+        using var stop = new StopSignal();
         try
         {
             var server = await StorageServer.StartAsync(options, new PortalSocketClient(options.Portal), static logging => logging.AddProgramLog()).ConfigureAwait(false);
             await using (server.ConfigureAwait(false))
             {
                 // A fault of the replica itself ends the process: what is on disk is whole, and whoever started it starts it again.
-                await Task.WhenAny(stop.Task, server.Failed).ConfigureAwait(false);
+                await Task.WhenAny(stop.Received, server.Failed).ConfigureAwait(false);
                 if (!server.Failed.IsCompleted) return 0;
                 var fault = await server.Failed.ConfigureAwait(false);
                 await Console.Error.WriteLineAsync(string.Create(CultureInfo.InvariantCulture, $"florete-storage: {fault.Message}")).ConfigureAwait(false);
