@@ -15,7 +15,7 @@ internal static class AuditCommand
     {
         var portal = StoreCommand.PortalOption();
         var node = new Option<string?>("--node") { Description = "Only what happened there.", HelpName = "NODE", CustomParser = CommonOptions.Parse<string?>(CommonOptions.TryParseName) };
-        var kind = new Option<string?>("--kind") { Description = "Only of this kind: join, issue, renew, refusal, revocation, refusedHandshake, refusedLink, refusedCaller, refusedRecord, refusedDecision, refusedDocument.", HelpName = "KIND" };
+        var kind = new Option<string?>("--kind") { Description = "Only of this kind: join, issue, renew, refusal, revocation, refusedHandshake, refusedLink, refusedCaller, refusedRecord, refusedPublication, refusedDecision, refusedDocument.", HelpName = "KIND" };
         var since = new Option<TimeSpan?>("--since")
         {
             Description = "Only what is not older: 30m, 24h, 7d.",
@@ -86,7 +86,7 @@ internal static class AuditCommand
             return;
         }
         var by = e.By is null ? "" : $" by {e.By}";
-        var more = e.Suppressed is null ? "" : string.Create(CultureInfo.InvariantCulture, $" (and {e.Suppressed} more of the kind)");
+        var more = e.Suppressed is null ? "" : string.Create(CultureInfo.InvariantCulture, $" (and {e.Suppressed} more like it)");
         // What a stranger made of it must not move the cursor.
         var line = string.Create(CultureInfo.InvariantCulture, $"{e.Time:yyyy-MM-dd HH:mm:ss.fff}Z  {e.Node,-8} {e.Kind,-16} {e.Subject ?? "-"}{by}: {e.Detail}{more}");
         Console.WriteLine(string.Concat(line.Select(static c => char.IsControl(c) ? ' ' : c)));

@@ -11,7 +11,7 @@ namespace Florete.Audit;
 /// <param name="Detail">For people.</param>
 /// <param name="Subject">Whom it is about; null: unknown.</param>
 /// <param name="By">Who did or asked it; null: the node itself.</param>
-/// <param name="Suppressed">Of the kind, came too fast to be kept; null: none.</param>
+/// <param name="Suppressed">How many like it came since the last such event, and were not kept; null: none.</param>
 public sealed record AuditEvent(DateTimeOffset Time, string Node, string Source, string Kind, string Detail, string? Subject = null, string? By = null, long? Suppressed = null);
 
 /// <summary>The body of a document of the trail.</summary>
@@ -30,7 +30,7 @@ public sealed record NoticedEvents(DateTimeOffset Started, IReadOnlyList<Noticed
 /// <param name="Time">UTC.</param>
 /// <param name="Kind">As in <see cref="AuditEvent"/>.</param>
 /// <param name="Reason">A sentence.</param>
-/// <param name="Suppressed">Of the kind, not kept since the last one of it.</param>
+/// <param name="Suppressed">How many like it came since the last such event, and were not kept.</param>
 /// <param name="Subject">Whom it is about; null: unknown.</param>
 /// <param name="Peer">Where it came from; null: from the node itself.</param>
 public sealed record NoticedEvent(long Number, DateTimeOffset Time, string Kind, string Reason, long Suppressed = 0, string? Subject = null, string? Peer = null);

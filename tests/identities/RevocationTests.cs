@@ -105,41 +105,8 @@ public sealed class RevocationTests
         Assert.Empty(list.InForce);
     }
 
-    [Fact]
-    public void Security_events_are_numbered_bounded_and_cannot_drive_each_other_out()
-    {
-        var clock = new Clock();
-        var events = new SecurityEvents(clock);
-        events.Add(SecurityEventKind.Revocation, "user/alice", "", "revoked");
-        for (var i = 0; i < 5000; i++) events.Add(SecurityEventKind.RefusedHandshake, "", "10.0.0.1:1", $"stranger {i}");
-        Assert.Equal(1 + 50, events.After(0).Count);
-        Assert.Equal("user/alice", events.After(0)[0].Subject);
-        clock.Seconds = 2;
-        events.Add(SecurityEventKind.RefusedHandshake, "", "10.0.0.1:1", new string('x', 10_000));
-        var last = Assert.Single(events.After(51));
-        Assert.Equal((52, 4950, 500), (last.Number, last.Suppressed, last.Reason.Length));
-        for (var i = 0; i < 3000; i++)
-        {
-            clock.Seconds += 2;
-            events.Add(SecurityEventKind.RefusedCaller, "user/bob", "vertex/b", "no rule");
-        }
-        Assert.Equal(SecurityEvents.MaxKept, events.After(0).Count);
-        Assert.Equal(52 + 3000, events.After(0)[^1].Number);
-    }
-
     private static Revocation Revoke(SpiffeId subject, DateTimeOffset now) =>
         new(subject, now + Revocation.Lead, RevocationReason.KeyCompromise, "lost", Operator, now, now.AddDays(30));
 
     private static BoundsDocument OpenBounds() => new(1, "home", [], [new HostRule("*", [new IdentityPattern(null, "*")])], [], []);
-
-    private sealed class Clock : TimeProvider
-    {
-        public int Seconds { get; set; } = 1;
-
-        public override long TimestampFrequency => 1;
-
-        public override long GetTimestamp() => Seconds;
-
-        public override DateTimeOffset GetUtcNow() => Pki.Now.AddSeconds(Seconds);
-    }
 }

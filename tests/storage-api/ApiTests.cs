@@ -59,7 +59,7 @@ public sealed class ApiTests : IAsyncLifetime
         using (var malformed = await bed.Http("service/identity").GetAsync("v1/events?after=x")) Assert.Equal(HttpStatusCode.BadRequest, malformed.StatusCode);
         var told = JsonSerializer.Deserialize(await bed.Http("service/identity").GetStringAsync("v1/events?after=0"), AuditJson.Default.NoticedEvents)!;
         var noticed = Assert.Single(told.Events);
-        Assert.Equal((1, "refusedDocument", "user/bob"), (noticed.Number, noticed.Kind, noticed.Subject));
+        Assert.Equal((1, "refusedDocument", "user/bob", "vertex/a"), (noticed.Number, noticed.Kind, noticed.Subject, noticed.Peer));
         Assert.Contains("no rule that lets user/bob write", noticed.Reason, StringComparison.Ordinal);
         Assert.Empty(JsonSerializer.Deserialize(await bed.Http("service/identity").GetStringAsync("v1/events?after=1"), AuditJson.Default.NoticedEvents)!.Events);
     }

@@ -1,5 +1,11 @@
+using System.Net;
+using System.Net.Http.Headers;
+using System.Text.Json;
+using Florete.Audit;
+using Florete.Identities;
 using Florete.Storage.Api.Tests.Harness;
 using Florete.Storage.Client;
+using Florete.Storage.Contracts;
 using static Florete.Storage.Api.Tests.Harness.StorageBed;
 
 namespace Florete.Storage.Api.Tests;
@@ -23,6 +29,35 @@ public sealed class ReplicationTests : IAsyncLifetime
         Assert.Equal("29", Text(await a.GetAsync(Key("29"))));
         Assert.Equal("c", (await a.GetAsync(Key("29")))!.Replica.ToString());
         await Eventually.TrueAsync(async () => (await a.HealthAsync()).Peers.Count(static p => p.Problem is null) == 2);
+    }
+
+    [Fact]
+    public async Task What_is_forged_is_told_of_the_vertex_that_it_came_from_whoever_its_author_is_said_to_be()
+    {
+        await bed.StartAsync("a");
+        // service/storage of another node, with alice's chain and its own signature.
+        var chain = EncodedChain.Encode((await bed.Portal("user/alice", "a").SignAsync(StorageProtocol.SigningPurpose, default)).Chain);
+        var draft = new VersionDraft
+        {
+            Key = Key("swapped"),
+            Replica = ReplicaName.Parse("a"),
+            Stamp = Stamp.Of(DateTimeOffset.UtcNow),
+            Seen = SeenVector.Empty,
+            Author = SpiffeId.Parse("spiffe://home/user/alice"),
+            Chain = ChainHash.Of(chain),
+            Body = Bytes("1"),
+            CompareAndSwap = true,
+        };
+        var forged = draft.WithSignature((await bed.Portal("service/storage", "z").SignAsync(StorageProtocol.SigningPurpose, draft.Content)).Bytes.Span);
+        using var swap = new HttpRequestMessage(HttpMethod.Put, "v1/replication/swap?expected=none") { Content = new ByteArrayContent(forged.Bytes.ToArray()) };
+        swap.Content.Headers.ContentType = new MediaTypeHeaderValue(StorageProtocol.VersionMediaType);
+        swap.Headers.Add(HeaderNames.Chain, Convert.ToBase64String(chain));
+        using (var refused = await bed.Http("service/storage", "z").SendAsync(swap)) Assert.Equal(HttpStatusCode.Forbidden, refused.StatusCode);
+        // No replica at all.
+        using (var refused = await bed.Http("user/mallory", "z").PostAsync("v1/replication/offers", new ByteArrayContent([]))) Assert.Equal(HttpStatusCode.Forbidden, refused.StatusCode);
+        var told = JsonSerializer.Deserialize(await bed.Http("service/identity").GetStringAsync("v1/events?after=0"), AuditJson.Default.NoticedEvents)!;
+        Assert.Equal([("user/alice", "vertex/z"), ("user/mallory", "vertex/z")], told.Events.Select(static e => (e.Subject!, e.Peer!)));
+        Assert.StartsWith("notes/swapped", told.Events[0].Reason, StringComparison.Ordinal);
     }
 
     [Fact]

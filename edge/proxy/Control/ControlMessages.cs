@@ -84,11 +84,11 @@ internal sealed record AnnouncedReport(RevocationReport Revocation, bool IsNew);
 
 /// <param name="Number">Grows by one with each.</param>
 /// <param name="Time">By this node's clock.</param>
-/// <param name="Kind">refusedHandshake, refusedLink, refusedCaller, refusedRecord, refusedDecision, revocation.</param>
+/// <param name="Kind">refusedHandshake, refusedLink, refusedCaller, refusedRecord, refusedPublication, refusedDecision, revocation.</param>
 /// <param name="Subject">Whom it is about; null: unknown.</param>
 /// <param name="Peer">The vertex or address that it came from; null: this node.</param>
 /// <param name="Reason">A sentence.</param>
-/// <param name="Suppressed">Of the kind, too many at once to be kept, since the last of it.</param>
+/// <param name="Suppressed">How many like it were not kept since the last such event.</param>
 internal sealed record EventReport(long Number, DateTimeOffset Time, string Kind, string? Subject, string? Peer, string Reason, long Suppressed)
 {
     public static EventReport Of(SecurityEvent e) => new(

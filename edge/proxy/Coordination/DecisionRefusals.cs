@@ -4,7 +4,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Florete.Proxy.Coordination;
 
-/// <summary>Counts the decisions that are refused, and says so: each as an event, and a line in the log at most once in 10 s for each reason and coordinator. Thread-safe.</summary>
+/// <summary>Counts the decisions that are refused, and says so: as an event, and by a line in the log at most once in 10 s for each reason and coordinator. Thread-safe.</summary>
 internal sealed partial class DecisionRefusals(SecurityEvents events, TimeProvider clock, ILogger logger) : IDisposable
 {
     private static readonly TimeSpan LogInterval = TimeSpan.FromSeconds(10);
@@ -27,7 +27,7 @@ internal sealed partial class DecisionRefusals(SecurityEvents events, TimeProvid
         lock (gate) counter ??= meter.CreateCounter<long>("florete.coordination.refused", "{decision}", "Decisions that were not taken, by reason.");
         counter.Add(1, new KeyValuePair<string, object?>("reason", word));
         var epoch = refused.Epoch?.ToString() ?? "unknown";
-        events.Add(SecurityEventKind.RefusedDecision, caller.Path, callerVertex.Path, $"{word}, epoch {epoch}: {refused.Text}");
+        events.Add(SecurityEventKind.RefusedDecision, caller.Path, callerVertex.Path, $"epoch {epoch}: {refused.Text}", word);
         if (!MaySay((refused.Reason, caller), out var suppressed)) return;
         IsRefused(word, caller.Path, callerVertex.Path, epoch, refused.Text, suppressed);
     }

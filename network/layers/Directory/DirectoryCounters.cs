@@ -58,12 +58,18 @@ internal sealed partial class DirectoryCounters : IDisposable
         refusedCounter.Add(1, new KeyValuePair<string, object?>("reason", reason.ToString()));
     }
 
-    public void Refuse(DirectoryRefusal reason, DirectoryPeer? peer, string? detail)
+    /// <param name="reason">Counted.</param>
+    /// <param name="peer">Who sent it; null: the cache.</param>
+    /// <param name="detail">Which record, and why.</param>
+    /// <param name="isPublication">It says that a service is somewhere.</param>
+    public void Refuse(DirectoryRefusal reason, DirectoryPeer? peer, string? detail, bool isPublication = false)
     {
         Count(reason);
         if (peer is not null) peer.Refused++;
         // Old versions and rates are everyday life of a network with loss.
         if (reason is DirectoryRefusal.Stale or DirectoryRefusal.Expired or DirectoryRefusal.Rate or DirectoryRefusal.Unwanted) return;
+        events?.Add(
+            isPublication ? SecurityEventKind.RefusedPublication : SecurityEventKind.RefusedRecord, "", peer?.NeighbourPath ?? "", detail ?? "a record of the directory", reason.ToString());
         var (at, suppressed) = logged[(int)reason];
         if (loop.Now - at < LogInterval)
         {
@@ -71,7 +77,6 @@ internal sealed partial class DirectoryCounters : IDisposable
             return;
         }
         logged[(int)reason] = (loop.Now, 0);
-        events?.Add(SecurityEventKind.RefusedRecord, "", peer?.Neighbour.Path ?? "", $"{reason}: {detail ?? "a record of the directory"}");
         LogRefused(logger, reason, peer?.Neighbour.ToString() ?? "the cache", detail ?? "", suppressed);
     }
 

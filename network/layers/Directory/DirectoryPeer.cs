@@ -21,6 +21,7 @@ public sealed class DirectoryPeer : ITurnEnd
     internal DirectoryPeer(SpiffeId neighbour, EventLoop loop, RecordStore store, DirectoryOptions options, Action<ReadOnlySpan<byte>> send)
     {
         Neighbour = neighbour;
+        NeighbourPath = neighbour.Path;
         this.loop = loop;
         Writer = new MessageWriter(options.MaxMessageBytes, send);
         Outbox = new Outbox(store, options.WindowBytes);
@@ -28,6 +29,9 @@ public sealed class DirectoryPeer : ITurnEnd
     }
 
     public SpiffeId Neighbour { get; }
+
+    /// <summary>Its path, made once: a flood of refusals needs it for each.</summary>
+    internal string NeighbourPath { get; }
 
     /// <summary>The neighbour's digest was the same as this vertex's when it was last compared.</summary>
     public bool IsInStep { get; internal set; }

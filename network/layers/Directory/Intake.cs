@@ -151,7 +151,7 @@ internal sealed class Intake
             {
                 list.Remove(arrival);
                 // A neighbour that went away meanwhile could not send what lacks.
-                if (arrival.Peer is { IsRemoved: false }) counters.Refuse(DirectoryRefusal.Unproved, arrival.Peer, SignerOf(arrival));
+                if (arrival.Peer is { IsRemoved: false }) Refused(DirectoryRefusal.Unproved, arrival, null);
                 Done(arrival);
             }
             if (list.Count == 0) waiting.Remove(key);
@@ -233,7 +233,7 @@ internal sealed class Intake
             if (!waiting.Remove(hash.Short, out var lost)) return;
             foreach (var record in lost)
             {
-                counters.Refuse(reason, record.Peer, refusal);
+                Refused(reason, record, refusal);
                 Refuse(record);
             }
             return;
@@ -271,7 +271,7 @@ internal sealed class Intake
                 break;
             case AdmissionResult.Refused:
                 if (refusal is DirectoryRefusal.Signature or DirectoryRefusal.WrongIdentity) arrival.Peer?.Failed(loop.Now);
-                counters.Refuse(refusal, arrival.Peer, detail);
+                Refused(refusal, arrival, detail);
                 Refuse(arrival);
                 break;
             case AdmissionResult.Later:
@@ -315,8 +315,25 @@ internal sealed class Intake
         Done(arrival);
     }
 
-    private static string? SignerOf(Arrival arrival) =>
-        RecordView.TryParse(arrival.Bytes, out var view) ? Encoding.ASCII.GetString(view.Signer) : null;
+    // Names the record as it names itself, which proves nothing.
+    private void Refused(DirectoryRefusal reason, Arrival arrival, string? detail)
+    {
+        if (!RecordView.TryParse(arrival.Bytes, out var view))
+        {
+            counters.Refuse(reason, arrival.Peer, detail);
+            return;
+        }
+        var isPublication = view.Kind == RecordKind.Service;
+        var signer = Printable(view.Signer);
+        var which = isPublication ? $"a record that {signer} is at {Printable(view.Subject)}" : $"a record of {signer}";
+        counters.Refuse(reason, arrival.Peer, detail is null || detail == signer ? which : $"{which}: {detail}", isPublication);
+    }
+
+    private static string Printable(ReadOnlySpan<byte> word)
+    {
+        var text = Encoding.Latin1.GetString(word);
+        return text.Any(char.IsControl) ? string.Concat(text.Select(static c => char.IsControl(c) ? '?' : c)) : text;
+    }
 
     private void Refuse(Arrival arrival)
     {

@@ -8,7 +8,7 @@ internal sealed partial class TransportLog(ILogger logger, SecurityEvents? event
 {
     public void Refused(SpiffeId local, SpiffeId remote, SpiffeId remoteVertex, string reason)
     {
-        events?.Add(SecurityEventKind.RefusedCaller, remote.Path, remoteVertex.Path, reason);
+        events?.Add(SecurityEventKind.RefusedCaller, remote.Path, remoteVertex.Path, reason, local.Path);
         LogRefused(local, remote, remoteVertex, reason);
     }
 

@@ -82,11 +82,14 @@ internal sealed partial class ReplicaHost(StorageMaterials materials, StorageMet
         if (Bounds.MayRead(caller, collection.ToString()).Refusal is { } refusal) throw ApiException.Forbidden(refusal);
     }
 
+    /// <param name="author">Proved.</param>
+    /// <param name="from">At which vertex, proved.</param>
+    /// <param name="collection">Where.</param>
     /// <exception cref="ApiException">No rule lets the author, now.</exception>
-    public void MustWrite(SpiffeId author, CollectionName collection)
+    public void MustWrite(SpiffeId author, SpiffeId from, CollectionName collection)
     {
         if (Bounds.MayWrite(author, collection.ToString(), DateTimeOffset.UtcNow).Refusal is not { } refusal) return;
-        NoteRefused(author, "", refusal);
+        NoteRefused(author, from, refusal);
         throw ApiException.Forbidden(refusal);
     }
 
@@ -99,7 +102,10 @@ internal sealed partial class ReplicaHost(StorageMaterials materials, StorageMet
     /// <exception cref="ApiException">Somebody else asks.</exception>
     public void MustBeReplica(HttpContext context)
     {
-        if (context.Caller() is var caller && caller != Storage) throw ApiException.Forbidden($"Replication is among replicas: {caller.Path} is none.");
+        if (context.Caller() is var caller && caller == Storage) return;
+        var refusal = $"Replication is among replicas: {caller.Path} is none.";
+        NoteRefused(caller, context.CallerVertex(), refusal);
+        throw ApiException.Forbidden(refusal);
     }
 
     public IEnumerable<CollectionItem> Collections() => Replica.Collections().Select(static c => new CollectionItem(c.Name.ToString(), c.Documents, c.Bytes));
@@ -112,9 +118,9 @@ internal sealed partial class ReplicaHost(StorageMaterials materials, StorageMet
 
     /// <summary>Remembers for the audit trail that a version was refused.</summary>
     /// <param name="author">Whose it is said to be.</param>
-    /// <param name="from">Where it came from; empty: from the author.</param>
+    /// <param name="from">The vertex that it came from, proved.</param>
     /// <param name="reason">A sentence.</param>
-    public void NoteRefused(SpiffeId author, string from, string reason) => Events.Add(SecurityEventKind.RefusedDocument, author.Path, from, reason);
+    public void NoteRefused(SpiffeId author, SpiffeId from, string reason) => Events.Add(SecurityEventKind.RefusedDocument, author.Path, from.Path, reason);
 
     /// <summary>Counts versions whose authors did not make them, or may not.</summary>
     public void CountRefused(int count) => Interlocked.Add(ref refused, count);
@@ -167,7 +173,7 @@ internal sealed partial class ReplicaHost(StorageMaterials materials, StorageMet
         if (result.Refused.Count == 0) return;
         metrics.Refused.Add(result.Refused.Count, new KeyValuePair<string, object?>("reason", "Replicated"));
         CountRefused(result.Refused.Count);
-        foreach (var refused in result.Refused) NoteRefused(refused.Version.Author, peer.Vertex.Path, $"{refused.Version.Key}: {refused.Problem}");
+        foreach (var refused in result.Refused) NoteRefused(refused.Version.Author, peer.Vertex, $"{refused.Version.Key}: {refused.Problem}");
         if (allowance.Spend(result.Refused.Count)) Refused(result.Refused.Count, peer.Vertex.Name, result.Refused[0].Version.Key, result.Refused[0].Problem);
     }
 

@@ -43,6 +43,32 @@ public sealed class HostileDirectoryTests : IDisposable
     }
 
     [Fact]
+    public void Who_sent_what_is_refused_is_among_the_events_once_for_each_way_however_many()
+    {
+        var (service, allowed, other) = (network.Issue(DirectoryNetwork.Id("s", IdentityKind.Service)), network.Issue(DirectoryNetwork.Id("t", IdentityKind.Service)), network.Issue(DirectoryNetwork.Id("other")));
+        Offer(Vertex(enemyVertex), enemyVertex);
+        network.Bounds.Forbid(enemyVertex.Id, service.Id);
+        for (ulong i = 1; i <= 30; i++)
+        {
+            var (record, publication) = (Vertex(other, 1, i), RecordWriter.Sign("cluster", RecordKind.Service, 0, 1, i, allowed, enemyVertex.Id.ToString(), []));
+            record[^1] ^= 1;
+            publication[^1] ^= 1;
+            Offer(record, other);
+            Offer(publication, allowed);
+            Offer(RecordWriter.Sign("cluster", RecordKind.Service, 0, 1, i, service, enemyVertex.Id.ToString(), []), service);
+        }
+        var events = victim.Events.After(0);
+        Assert.Equal(3, events.Count);
+        Told(SecurityEventKind.RefusedRecord, $"Signature: a record of {other.Id}");
+        Told(SecurityEventKind.RefusedPublication, $"Signature: a record that {allowed.Id} is at {enemyVertex.Id}");
+        Told(SecurityEventKind.RefusedPublication, $"Bounds: a record that {service.Id} is at {enemyVertex.Id}: ");
+        Assert.All(events, static e => Assert.Equal("vertex/enemy", e.Peer));
+        Assert.Empty(bystander.Events.After(0));
+
+        void Told(SecurityEventKind kind, string reason) => Assert.Single(events, e => e.Kind == kind && e.Reason.StartsWith(reason, StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void The_other_signature_that_ECDSA_allows_is_refused_since_its_signer_did_not_make_it()
     {
         // Many, since a random one has either form.

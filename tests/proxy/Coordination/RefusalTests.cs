@@ -26,8 +26,11 @@ public class RefusalTests
         refusals.Add(stale, C, At);
         Assert.Contains("29 more", lines.Written[3], StringComparison.Ordinal);
         Assert.Equal((32, 1, 0), (refusals.Count(DecisionRefusal.StaleEpoch), refusals.Count(DecisionRefusal.Unproved), refusals.Count(DecisionRefusal.Malformed)));
-        Assert.Equal(33, events.After(0).Count);
+        Assert.Equal(["node/c", "node/b", "node/c"], events.After(0).Select(static e => e.Subject));
         Assert.All(events.After(0), static e => Assert.Equal((SecurityEventKind.RefusedDecision, "vertex/c"), (e.Kind, e.Peer)));
+        Assert.StartsWith("staleEpoch: epoch 5 (c)", events.After(0)[0].Reason, StringComparison.Ordinal);
+        clock.Advance(SecurityEvents.Interval);
+        Assert.Equal(("node/c", 29), (Assert.Single(events.After(3)).Subject, events.After(3)[0].Suppressed));
     }
 
     [Fact]

@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Globalization;
-using Florete.AspNetCore;
 using Florete.Storage.Api.Replication;
 using Florete.Storage.Contracts;
 using Microsoft.AspNetCore.Http;
@@ -59,7 +58,7 @@ internal sealed class ReplicationApi(ReplicaHost host, PeerClients clients)
         host.MustBeReplica(context);
         var body = await context.BodyAsync(VersionBatch.MaxMessageBytes).ConfigureAwait(false);
         if (!VersionBatch.TryDecode(body, out var versions, out var problem)) throw ApiException.Invalid(problem);
-        var vertex = context.Features.Get<IPortalConnectionFeature>()!.CallerVertex;
+        var vertex = context.CallerVertex();
         await host.MergeAsync(clients.Of(vertex), versions, null, "offer", context.RequestAborted).ConfigureAwait(false);
         context.Response.StatusCode = StatusCodes.Status200OK;
     }

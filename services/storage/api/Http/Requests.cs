@@ -19,6 +19,11 @@ internal static class Requests
     public static SpiffeId Caller(this HttpContext context) =>
         context.Features.Get<IPortalConnectionFeature>()?.Caller ?? throw new ApiException(StatusCodes.Status401Unauthorized, "Only callers through a portal are served: theirs is a proved identity.");
 
+    /// <summary>The vertex that proved to hold it.</summary>
+    /// <exception cref="ApiException">It did not come through a portal.</exception>
+    public static SpiffeId CallerVertex(this HttpContext context) =>
+        context.Features.Get<IPortalConnectionFeature>()?.CallerVertex ?? throw new ApiException(StatusCodes.Status401Unauthorized, "Only callers through a portal are served: theirs is a proved vertex.");
+
     public static CollectionName Collection(this HttpContext context) =>
         CollectionName.TryParse(context.Request.RouteValues["collection"] as string, out var collection, out var problem) ? collection : throw ApiException.Invalid(problem);
 

@@ -21,7 +21,7 @@ internal sealed class WritingApi(ReplicaHost host, StorageMetrics metrics)
     {
         var request = await context.JsonAsync(StorageJson.Default.PrepareRequest, MaxPrepareBytes).ConfigureAwait(false);
         var key = KeyOf(request);
-        host.MustWrite(context.Caller(), key.Collection);
+        host.MustWrite(context.Caller(), context.CallerVertex(), key.Collection);
         host.MustBeFilled();
         if (request.CompareAndSwap && host.Arbiter?.Find() is { } peer)
         {
@@ -42,11 +42,11 @@ internal sealed class WritingApi(ReplicaHost host, StorageMetrics metrics)
         var chain = Chain(context);
         if (!TryExpected(context, out var expected))
         {
-            Refuse(await host.Replica.WriteAsync(version, chain, caller, context.RequestAborted).ConfigureAwait(false), key, caller);
+            Refuse(await host.Replica.WriteAsync(version, chain, caller, context.RequestAborted).ConfigureAwait(false), key, caller, context.CallerVertex());
         }
         else if (version.Replica == host.Name)
         {
-            Refuse(await host.Replica.CompareAndSwapAsync(version, chain, expected, caller, context.RequestAborted).ConfigureAwait(false), key, caller);
+            Refuse(await host.Replica.CompareAndSwapAsync(version, chain, expected, caller, context.RequestAborted).ConfigureAwait(false), key, caller, context.CallerVertex());
         }
         else
         {
@@ -79,7 +79,7 @@ internal sealed class WritingApi(ReplicaHost host, StorageMetrics metrics)
             var text when VersionId.TryParse(text, out var id) => id,
             _ => throw ApiException.Invalid($"'expected' must be the id of a version, or '{None}'."),
         };
-        Refuse(await host.Replica.CompareAndSwapAsync(version, Chain(context), expected, caller: null, context.RequestAborted).ConfigureAwait(false), version.Key, version.Author);
+        Refuse(await host.Replica.CompareAndSwapAsync(version, Chain(context), expected, caller: null, context.RequestAborted).ConfigureAwait(false), version.Key, version.Author, context.CallerVertex());
         host.Publish(version);
         await AcceptedAsync(context, version).ConfigureAwait(false);
     }
@@ -87,7 +87,7 @@ internal sealed class WritingApi(ReplicaHost host, StorageMetrics metrics)
     private async Task ForwardAsync(HttpContext context, DocumentVersion version, VersionId? expected, byte[]? chain)
     {
         if (context.Caller() != version.Author) throw ApiException.Forbidden($"{context.Caller().Path} sent a version of {version.Author}; everybody writes in their own name.");
-        host.MustWrite(version.Author, version.Key.Collection);
+        host.MustWrite(version.Author, context.CallerVertex(), version.Key.Collection);
         if (host.Arbiter?.Of(version.Replica) is not { } peer)
         {
             throw new ApiException(StatusCodes.Status412PreconditionFailed, $"Replica {version.Replica}, for which this version was made, decides no compare-and-swaps of this group now.", "Prepare again.")
@@ -143,7 +143,7 @@ internal sealed class WritingApi(ReplicaHost host, StorageMetrics metrics)
         }
     }
 
-    private void Refuse(WriteResult result, DocumentKey key, SpiffeId author)
+    private void Refuse(WriteResult result, DocumentKey key, SpiffeId author, SpiffeId from)
     {
         if (result.IsAccepted) return;
         metrics.Refused.Add(1, new KeyValuePair<string, object?>("reason", result.Status.ToString()));
@@ -151,7 +151,7 @@ internal sealed class WritingApi(ReplicaHost host, StorageMetrics metrics)
         if (result.Status == WriteStatus.Forbidden)
         {
             host.CountRefused(1);
-            host.NoteRefused(author, "", $"{key}: {problem}");
+            host.NoteRefused(author, from, $"{key}: {problem}");
         }
         throw result.Status switch
         {
