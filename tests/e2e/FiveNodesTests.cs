@@ -15,21 +15,30 @@ public sealed class FiveNodesTests(ITestOutputHelper output)
     // Longer than the test, and slow: the machine has other work.
     private const string Endless = "/timed/1200/2000000";
 
-    private static readonly string[] Left = ["a", "b"], Right = ["c", "d", "e"];
+    private static readonly string[] Names = ["a", "b", "c", "d", "e"], Left = ["a", "b"], Right = ["c", "d", "e"];
+
+    // A line with one more link. All SVIDs are renewed at half of their lives: while services are restarted each is once, on both sides of the cut some soon.
+    private static readonly AgentPlan Five = new()
+    {
+        Names = Names,
+        Links = [("a", "b"), ("b", "c"), ("c", "d"), ("d", "e"), ("a", "e")],
+        Published = [("a", "near"), ("e", "hello")],
+        SvidLives = Names.ToDictionary(static name => name, static name => name is "b" or "d" ? "30s" : "60s"),
+    };
 
     [Fact]
     public async Task Five_nodes_that_joined_by_token_live_through_cuts_deaths_and_restarts()
     {
         await using var lab = await Lab.OpenAsync(output);
         var watch = Stopwatch.StartNew();
-        var nodes = await FiveNodes.StartAsync(lab);
+        var nodes = await AgentNodes.StartAsync(lab, Five);
         var joined = watch.Elapsed;
         await nodes.ReadyAsync();
-        var (whole, _) = await nodes.AgreedAsync(FiveNodes.Names);
-        lab.Say($"measured: five nodes, {FiveNodes.Names.Length * (FiveNodes.Services.Length + 2)} processes: the last has joined after {joined.TotalSeconds:0.0} s, all are ready after {watch.Elapsed.TotalSeconds:0.0} s");
-        foreach (var service in FiveNodes.Services.Append("flor"))
+        var (whole, _) = await nodes.AgreedAsync(Names);
+        lab.Say($"measured: five nodes, {Names.Length * (AgentNodes.Services.Length + 2)} processes: the last has joined after {joined.TotalSeconds:0.0} s, all are ready after {watch.Elapsed.TotalSeconds:0.0} s");
+        foreach (var service in AgentNodes.Services.Append("flor"))
         {
-            var all = (await Task.WhenAll(FiveNodes.Names.Select(nodes.WorkloadsAsync))).Select(of => of.Single(one => one.Name == service)).ToArray();
+            var all = (await Task.WhenAll(Names.Select(nodes.WorkloadsAsync))).Select(of => of.Single(one => one.Name == service)).ToArray();
             lab.Say($"measured: {service}, five of it: ready after {all.Max(static one => one.ReadyMilliseconds) / 1000.0:0.0} s at most, {all.Max(static one => ResidentBytes(one)) / 1e6:0} MB at most");
         }
 
@@ -39,7 +48,7 @@ public sealed class FiveNodesTests(ITestOutputHelper output)
     }
 
     // Two cuts make 2|3; each side goes on, and after it they are one.
-    private static async Task SplitAsync(Lab lab, FiveNodes nodes, Florete.Identities.Epoch whole)
+    private static async Task SplitAsync(Lab lab, AgentNodes nodes, Florete.Identities.Epoch whole)
     {
         using var near = await SocksClient.ConnectAsync(nodes["b"].Network, "near.rete", 80);
         using var hello = await SocksClient.ConnectAsync(nodes["c"].Network, "hello.rete", 80);
@@ -82,7 +91,7 @@ public sealed class FiveNodesTests(ITestOutputHelper output)
         await Task.WhenAll(writing);
         clock.Restart();
         await Task.WhenAll(nodes.CableOf("b", "c").MendAsync(), nodes.CableOf("a", "e").MendAsync());
-        await nodes.AgreedAsync(FiveNodes.Names);
+        await nodes.AgreedAsync(Names);
         lab.Say($"measured: 2|3: one coordinator {clock.Elapsed.TotalSeconds:0.00} s after the cables were mended");
         await EqualAsync(nodes);
         lab.Say($"measured: 2|3: five replicas equal {clock.Elapsed.TotalSeconds:0.00} s after the cables were mended, {written[0]} and {written[1]} writes on the sides");
@@ -106,11 +115,11 @@ public sealed class FiveNodesTests(ITestOutputHelper output)
     }
 
     // Each service, then all of a node at once, then flor of a node in transit.
-    private static async Task DeathsAsync(Lab lab, FiveNodes nodes)
+    private static async Task DeathsAsync(Lab lab, AgentNodes nodes)
     {
         var back = new List<string>();
-        foreach (var service in FiveNodes.Services) back.Add($"{service} {(await nodes.KillAsync("c", service)).TotalSeconds:0.0}");
-        back.Add($"all four {(await nodes.KillAsync("c", FiveNodes.Services)).TotalSeconds:0.0}");
+        foreach (var service in AgentNodes.Services) back.Add($"{service} {(await nodes.KillAsync("c", service)).TotalSeconds:0.0}");
+        back.Add($"all four {(await nodes.KillAsync("c", AgentNodes.Services)).TotalSeconds:0.0}");
         using var client = await SocksClient.ConnectAsync(nodes["c"].Network, "near.rete", 80);
         var download = new Download();
         var reading = client.ReadAsync(await client.GetAsync(Endless), download);
@@ -122,12 +131,12 @@ public sealed class FiveNodesTests(ITestOutputHelper output)
         Assert.False(reading.IsCompleted, $"the download through other nodes ended: {reading.Exception?.Message}");
         lab.Say($"measured: from kill -9 until it is ready again, in seconds: {string.Join(", ", back)}");
         await nodes.ReadyAsync();
-        await nodes.AgreedAsync(FiveNodes.Names);
+        await nodes.AgreedAsync(Names);
         await EqualAsync(nodes);
     }
 
-    // Every service of every node, one after another, under load.
-    private static async Task RestartsAsync(Lab lab, FiveNodes nodes)
+    // Every service of every node, one after another, and every SVID anew, under load.
+    private static async Task RestartsAsync(Lab lab, AgentNodes nodes)
     {
         using var enough = new CancellationTokenSource();
         var answered = 0;
@@ -140,26 +149,44 @@ public sealed class FiveNodesTests(ITestOutputHelper output)
                 answered++;
             }
         });
-        var restarts = 0;
-        foreach (var name in FiveNodes.Names)
+        var (restarts, watch, svids) = (0, Stopwatch.StartNew(), await SvidsAsync());
+        foreach (var name in Names)
         {
-            foreach (var service in FiveNodes.Services)
+            foreach (var service in AgentNodes.Services)
             {
                 await nodes.RestartAsync(name, service);
                 restarts++;
             }
         }
 
+        var restarted = watch.Elapsed;
+        await Eventually.HoldsAsync("every SVID of all five nodes has been renewed, and flor has the new one", async () =>
+        {
+            var now = await SvidsAsync();
+            return svids.All(one => now.TryGetValue(one.Key, out var end) && end > one.Value);
+        }, nodes.Logs);
         await enough.CancelAsync();
         await asking;
-        lab.Say($"measured: {answered} requests answered while {restarts} services were restarted, none failed");
+        lab.Say($"measured: {answered} requests answered while {restarts} services were restarted within {restarted.TotalSeconds:0} s and {svids.Count} SVIDs renewed within {watch.Elapsed.TotalSeconds:0} s, none failed");
         await nodes.ReadyAsync();
         await EqualAsync(nodes);
+
+        async Task<Dictionary<string, DateTimeOffset>> SvidsAsync()
+        {
+            var all = new Dictionary<string, DateTimeOffset>();
+            foreach (var name in Names)
+            {
+                foreach (var one in (await Status.ReadAsync(nodes[name].ControlSocket)).GetProperty("identities").EnumerateArray())
+                    all.Add($"{name} {one.GetProperty("name").GetString()}", one.GetProperty("notAfter").GetDateTimeOffset());
+            }
+
+            return all;
+        }
     }
 
-    private static Task EqualAsync(FiveNodes nodes)
+    private static Task EqualAsync(AgentNodes nodes)
     {
-        var replicas = FiveNodes.Names.Select(nodes.Storage).ToArray();
+        var replicas = Names.Select(nodes.Storage).ToArray();
         return Eventually.HoldsAsync("five replicas are equal", async () =>
         {
             var digests = await Task.WhenAll(replicas.Select(static replica => replica.DigestAsync()));
@@ -167,8 +194,8 @@ public sealed class FiveNodesTests(ITestOutputHelper output)
         }, nodes.Logs);
     }
 
-    private static async Task<string[]> RestartsOfAllAsync(FiveNodes nodes) =>
-        [.. (await Task.WhenAll(FiveNodes.Names.Select(nodes.WorkloadsAsync))).SelectMany(static of => of.Select(static one => $"{one.Name} {one.ProcessId} {one.Restarts}"))];
+    private static async Task<string[]> RestartsOfAllAsync(AgentNodes nodes) =>
+        [.. (await Task.WhenAll(Names.Select(nodes.WorkloadsAsync))).SelectMany(static of => of.Select(static one => $"{one.Name} {one.ProcessId} {one.Restarts}"))];
 
     private static async Task MovesAsync(Download download)
     {
@@ -182,7 +209,7 @@ public sealed class FiveNodesTests(ITestOutputHelper output)
         return long.Parse(line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], System.Globalization.CultureInfo.InvariantCulture) * 1024;
     }
 
-    private static DocumentKey Key(string name) => new(FiveNodes.Notes, DocumentName.Parse(name));
+    private static DocumentKey Key(string name) => new(AgentNodes.Notes, DocumentName.Parse(name));
 
     private static byte[] Json(string text) => Encoding.UTF8.GetBytes($"\"{text}\"");
 }

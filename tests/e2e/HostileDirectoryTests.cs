@@ -38,7 +38,7 @@ public sealed class HostileDirectoryTests(ITestOutputHelper output)
             const byte vertex = DirectoryForge.OfVertex, service = DirectoryForge.OfService;
             var own = member.Vertex;
             var (c, hello) = (member.Id(IdentityKind.Vertex, "c"), member.Id(IdentityKind.Service, "hello"));
-            var (trueC, trueHello) = (await HearAsync(member, c), await HearAsync(member, hello));
+            var (trueC, trueHello) = (await member.HearAsync(c), await member.HearAsync(hello));
             var (life, ownLife) = (DirectoryForge.VersionOf(trueC), new DirectoryForge.Version(1, 1));
             var (stolen, ghost) = (member.Svid(IdentityKind.Service, "hello"), member.Svid(IdentityKind.Service, "ghost"));
             var (foreignC, foreignHello) = await ForeignAsync(lab, cluster, member);
@@ -95,7 +95,7 @@ public sealed class HostileDirectoryTests(ITestOutputHelper output)
             await RefusesAsync(cluster, member, "stale", each, _ => said);
 
             // Of others: caught before their SVIDs were renewed.
-            var (oldC, oldHello) = (await HearAsync(member, c), await HearAsync(member, hello));
+            var (oldC, oldHello) = (await member.HearAsync(c), await member.HearAsync(hello));
             await cluster.IssueAsync(cluster["c"], "vertex/c", TimeSpan.FromHours(1));
             await cluster.IssueAsync(cluster["c"], "service/hello", TimeSpan.FromHours(1));
             await Eventually.HoldsAsync(
@@ -214,24 +214,6 @@ public sealed class HostileDirectoryTests(ITestOutputHelper output)
 
     private static async Task<long> DownsAsync(Cluster cluster) =>
         Status.LinkDowns(await cluster["a"].StatusAsync()) + Status.LinkDowns(await cluster["c"].StatusAsync());
-
-    /// <summary>The neighbour's record of somebody, as the neighbour sends it to whoever has none.</summary>
-    private static async Task<byte[]> HearAsync(HostileMember member, SpiffeId signer)
-    {
-        await Eventually.HoldsAsync(
-            $"the neighbour sends the record of {signer}",
-            async () =>
-            {
-                if (member.Heard(signer) is not null)
-                {
-                    return true;
-                }
-
-                await member.SayAsync(DirectoryForge.HasNothing());
-                return false;
-            });
-        return member.Heard(signer)!;
-    }
 
     /// <summary>Sends the member's first record, and waits until b holds one record more.</summary>
     private static async Task TakesAsync(Cluster cluster, HostileMember member, byte[] record)

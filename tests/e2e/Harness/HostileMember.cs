@@ -43,14 +43,14 @@ public sealed class HostileMember : IDatagramSink, IAsyncDisposable
 
     private TrustBundle Cluster { get; }
 
-    /// <summary>Forms the link from the node's namespace.</summary>
-    public static async Task<HostileMember> JoinAsync(Node node, string neighbour, string address)
+    /// <summary>Forms the link from the node's namespace; several of one node, each with a neighbour of its own, have a port each.</summary>
+    public static async Task<HostileMember> JoinAsync(Node node, string neighbour, string address, int port = Harness.Cluster.Port)
     {
         ArgumentNullException.ThrowIfNull(node);
         var member = new HostileMember(node);
         try
         {
-            member.Open(node, member.Id(IdentityKind.Vertex, neighbour), IPEndPoint.Parse(address));
+            member.Open(node, member.Id(IdentityKind.Vertex, neighbour), IPEndPoint.Parse(address), port);
             await member.LinkAsync(member.Id(IdentityKind.Vertex, neighbour));
             member.linked = member.KeepLinkedAsync(member.link!.Remote);
             return member;
@@ -80,6 +80,18 @@ public sealed class HostileMember : IDatagramSink, IAsyncDisposable
     {
         ArgumentNullException.ThrowIfNull(signer);
         return heard.GetValueOrDefault(signer.ToString());
+    }
+
+    /// <summary>The neighbour's record of somebody, as the neighbour sends it to whoever has none.</summary>
+    public async Task<byte[]> HearAsync(SpiffeId signer)
+    {
+        await Eventually.HoldsAsync($"the neighbour sends the record of {signer}", async () =>
+        {
+            if (Heard(signer) is not null) return true;
+            await SayAsync(DirectoryForge.HasNothing());
+            return false;
+        });
+        return Heard(signer)!;
     }
 
     /// <summary>Sends directory messages, each in a packet of its own.</summary>
@@ -172,9 +184,9 @@ public sealed class HostileMember : IDatagramSink, IAsyncDisposable
         yield return burst;
     }
 
-    private void Open(Node node, SpiffeId neighbour, IPEndPoint address)
+    private void Open(Node node, SpiffeId neighbour, IPEndPoint address, int port)
     {
-        var socket = node.Network.Enter(() => UdpLinkPortal.OpenSocket(loop, new IPEndPoint(IPAddress.Any, Harness.Cluster.Port)));
+        var socket = node.Network.Enter(() => UdpLinkPortal.OpenSocket(loop, new IPEndPoint(IPAddress.Any, port)));
         portal = new UdpLinkPortal(
             loop, pool, socket, new UdpLinkOptions { Neighbours = [new UdpNeighbour(neighbour, [address])] },
             new LinkTrust(Cluster.ClusterIdentity, new PeerVerifier(Cluster), new OpenBounds()));
