@@ -58,8 +58,9 @@ public sealed class HostileNodeTests(ITestOutputHelper output)
         nodes["a"].Process = lab.Start("flor of a", nodes["a"].Network, [Programs.Flor, "run", "--config", nodes["a"].ConfigFile], nodes["a"].Folder);
         await DecideAsync(nodes, enemy);
         await WriteAsync(nodes, enemy, key);
-        await SeenAsync(nodes, [.. Honest.SelectMany(static node => new[] { "staleEpoch:", "notCoordinator:", "notMine:", "outsideBounds:" }.Select(way => new Wanted(node, "refusedDecision", way, "node/a")))]);
-        await SeenAsync(nodes, [.. Honest.SelectMany(static node => new[] { "user/alice", "service/storage", "service/agent" }.Select(author => new Wanted(node, "refusedDocument", "notes", author)))]);
+        string[] ways = ["staleEpoch:", "notCoordinator:", "notMine:", "outsideBounds:"], authors = ["user/alice", "service/storage", "service/agent"];
+        await SeenAsync(nodes, [.. Honest.SelectMany(node =>
+            ways.Select(way => new Wanted(node, "refusedDecision", way, "node/a")).Concat(authors.Select(author => new Wanted(node, "refusedDocument", "notes", author))))]);
 
         await enough.CancelAsync();
         var answered = await asking;

@@ -107,12 +107,14 @@ public sealed class Lab : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        // Side by side, as each waits for its own.
+        var states = processes.ConvertAll(static process => process.Died ? $"had died with {process.ExitCode}" : "was running");
+        _ = await Task.WhenAll(processes.Select(static process => process.StopAsync()));
         for (var i = processes.Count - 1; i >= 0; i--)
         {
             var process = processes[i];
-            var state = process.Died ? $"had died with {process.ExitCode}" : "was running";
             await process.DisposeAsync();
-            output.WriteLine($"--- {process.Name} ({state}), last lines:");
+            output.WriteLine($"--- {process.Name} ({states[i]}), last lines:");
             output.WriteLine(string.Join('\n', process.Log.Split('\n').TakeLast(40)).TrimEnd(ShownEndings));
         }
 
