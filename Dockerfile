@@ -2,8 +2,8 @@
 FROM mcr.microsoft.com/dotnet/sdk:10.0 AS build
 WORKDIR /src
 COPY . .
-# What compose.yaml starts. Without the audit: it asks a server, and is a matter for continuous integration, not for an image.
-RUN scripts/publish.sh /out edge/proxy cli
+# Without the audit: it asks a server, and is a matter for continuous integration, not for an image.
+RUN dotnet build programs -c Release --nologo -v quiet -p:NuGetAudit=false
 
 FROM debian:trixie-slim
 COPY scripts/install-dependencies.sh /usr/local/lib/florete/
@@ -12,7 +12,7 @@ RUN /usr/local/lib/florete/install-dependencies.sh image && rm -rf /var/lib/apt/
 COPY --from=build /usr/share/dotnet/dotnet /usr/share/dotnet/
 COPY --from=build /usr/share/dotnet/host /usr/share/dotnet/host
 COPY --from=build /usr/share/dotnet/shared /usr/share/dotnet/shared
-COPY --from=build /out /usr/local/lib/florete
+COPY --from=build /src/artifacts/programs /usr/local/lib/florete
 COPY scripts/compose-init.sh /usr/local/lib/florete/
 RUN ln -s /usr/local/lib/florete/flor /usr/local/lib/florete/florctl /usr/local/bin/
 ENV DOTNET_ROOT=/usr/share/dotnet

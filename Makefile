@@ -1,5 +1,5 @@
 # Every target installs what it lacks (scripts/install-dependencies.sh). Presumed: git, make and the .NET 10 SDK.
-.PHONY: up test bench build publish format
+.PHONY: up test bench build format
 
 CONFIGURATION ?= Release
 export DOTNET_CLI_TELEMETRY_OPTOUT = 1
@@ -18,11 +18,6 @@ build:
 	@scripts/check-sdk.sh
 	@scripts/install-dependencies.sh run
 	@dotnet build Florete.sln -c $(CONFIGURATION) -v quiet --nologo
-
-# Compiled ahead for this kind of machine, to be copied elsewhere: all programs with what they need beside the runtime.
-publish:
-	@scripts/check-sdk.sh
-	@scripts/publish.sh artifacts/publish
 
 format:
 	@scripts/check-sdk.sh

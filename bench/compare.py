@@ -3,7 +3,7 @@
 
   bench/compare.py BIN_A BIN_B [-r ROUNDS] [-t SECONDS]
 
-BIN_*: folders with a published flor and florctl (scripts/publish.sh FOLDER). Both run at once in namespaces a - b - c, veth 1500, and are measured in turn,
+BIN_*: folders with flor and florctl (artifacts/programs of two builds). Both run at once in namespaces a - b - c, veth 1500, and are measured in turn,
 one and two hops: throughput of one TCP stream through a local forward, CPU seconds of all three nodes per 10^9 bytes, round trip of one byte,
 connections a second. Printed are medians of each, and the median of the ratios B/A of neighbouring turns. Needs root and iperf3.
 """

@@ -4,12 +4,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 settle=${1:-60} seconds=${2:-60}
-florctl=$PWD/artifacts/bin/Florete.Cli/release/florctl
+florctl=$PWD/artifacts/programs/florctl
 [ -x "$florctl" ] || { echo "Build first: make build" >&2; exit 1; }
 folder=$(mktemp -d /tmp/florete-rest-XXXXXX)
 "$florctl" local up --dir "$folder/c" --base-port 17431 --proxy-port 11080 >"$folder/up.log" 2>&1 &
 up=$!
-trap 'kill -INT $up 2>/dev/null; wait $up 2>/dev/null; rm -rf "$folder"' EXIT
+trap 'kill -TERM $up 2>/dev/null; wait $up 2>/dev/null; rm -rf "$folder"' EXIT
 began=$(date +%s%N)
 until grep -q '^Ready' "$folder/up.log"; do
   kill -0 $up 2>/dev/null || { cat "$folder/up.log" >&2; exit 1; }

@@ -23,11 +23,8 @@ shift $((OPTIND - 1))
 
 # As it is shipped: compiled ahead, so that no measurement pays for the compiler. FLORETE_BIN in the environment: that build, as it is.
 if [ -z "${FLORETE_BIN:-}" ]; then
-  export FLORETE_BIN=$root/artifacts/bench/bin
-  for project in edge/proxy cli; do
-    dotnet publish "$root/$project" -c Release -r "$(dotnet --info | sed -n 's/^ *RID: *//p')" --self-contained false -p:PublishReadyToRun=true \
-      -o "$FLORETE_BIN" --nologo -v quiet
-  done
+  dotnet build "$root/programs" -c Release --nologo -v quiet
+  export FLORETE_BIN=$root/artifacts/programs
 fi
 
 mkdir -p "$root/bench/out"

@@ -10,21 +10,11 @@ public sealed class BuiltProgramTests : IDisposable
     public void Dispose() => Directory.Delete(folder, recursive: true);
 
     [Fact]
-    public void In_a_built_tree_it_is_the_proxys_own_and_no_copy_in_another_project()
+    public void It_is_beside_florctl()
     {
-        Make("bin/Florete.AspNetCore.Tests/release");
-        Make("bin/Florete.Proxy.Tests/release");
-        Make("bin/Florete.Proxy/debug");
-        var expected = Make("bin/Florete.Proxy/release");
-        Assert.Equal(expected, Find(beside: "bin/Florete.Cli/release/"));
-    }
-
-    [Fact]
-    public void An_installed_one_is_beside_florctl()
-    {
-        Make("bin/Florete.Proxy/opt");
-        var expected = Make("bin/usr/opt");
-        Assert.Equal(expected, Find(beside: "bin/usr/opt"));
+        Make("other");
+        var expected = Make("opt");
+        Assert.Equal(expected, Find(beside: "opt", "other"));
     }
 
     [Fact]
@@ -32,13 +22,13 @@ public sealed class BuiltProgramTests : IDisposable
     {
         var expected = Make("one");
         Make("two");
-        Assert.Equal(expected, Find(beside: "bin/Florete.Cli/release", "none", "one", "two"));
+        Assert.Equal(expected, Find(beside: "opt", "none", "one", "two"));
     }
 
     [Fact]
     public void Where_there_is_none_the_remedy_is_named()
     {
-        Assert.Contains("--flor", Assert.Throws<CliException>(() => Find(beside: "bin/Florete.Cli/release", "none")).Remedy, StringComparison.Ordinal);
+        Assert.Contains("--flor", Assert.Throws<CliException>(() => Find(beside: "opt", "none")).Remedy, StringComparison.Ordinal);
         Assert.Contains("nowhere", Assert.Throws<CliException>(() => BuiltProgram.Flor.Find("nowhere", folder, "")).Message, StringComparison.Ordinal);
     }
 

@@ -66,6 +66,7 @@ public sealed class ChangeTests(ITestOutputHelper output)
     }
 
     [Fact]
+    [Trait("Lane", "0")]
     public async Task A_download_goes_on_while_SVIDs_of_thirty_seconds_rotate()
     {
         await using var lab = await Lab.OpenAsync(output);

@@ -59,32 +59,39 @@ public sealed class HostileTrafficTests(ITestOutputHelper output)
         await using var lab = await Lab.OpenAsync(output);
         var cluster = await Cluster.StartAsync(lab, Plan.Line);
         var near = cluster.First;
-        var alone = await FetchAsync(near, size);
+        await near.Network.SysctlAsync("net.ipv4.ip_local_port_range=1024 65000");
+        _ = await FetchAsync(near, size);
         var memoryBefore = near.Process!.ResidentBytes;
 
-        using var sockets = new DisposableList();
-        await near.Network.SysctlAsync("net.ipv4.ip_local_port_range=1024 65000");
-        for (var i = 0; i < halfOpen; i++)
+        // A neighbour on this machine can spoil a pair of transfers; what the connections themselves cost would spoil each.
+        var cost = double.MaxValue;
+        for (var pair = 0; pair < 3 && cost >= 2; pair++)
         {
-            // Half a greeting, and then nothing. The proxy may close it at any time.
-            var socket = near.Network.Enter(() => new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp));
-            sockets.Add(socket);
-            try
-            {
-                await socket.ConnectAsync(IPAddress.Loopback, Plan.ProxyPort);
-                _ = await socket.SendAsync(new byte[] { 5 });
-            }
-            catch (SocketException)
-            {
-                // Refused or reset: its right.
-            }
+            var alone = await FetchAsync(near, size);
+            using var sockets = new DisposableList();
+            for (var i = 0; i < halfOpen; i++) sockets.Add(await GreetHalfAsync(near));
+            var beside = await FetchAsync(near, size);
+            var grown = near.Process.ResidentBytes - memoryBefore;
+            lab.Say($"measured: {halfOpen} half-open connections: memory grew by {grown / 1e6:0.0} MB; {alone:0} Mbit/s without them, {beside:0} Mbit/s beside them");
+            Assert.True(grown < MemoryGrowth, $"memory grew by {grown} bytes");
+            cost = alone / beside;
         }
+        Assert.True(cost < 2, $"three times a good transfer was slower by a factor of {cost:0.0} and more");
+    }
 
-        var beside = await FetchAsync(near, size);
-        var grown = near.Process.ResidentBytes - memoryBefore;
-        lab.Say($"measured: {halfOpen} half-open connections: memory grew by {grown / 1e6:0.0} MB; {alone:0} Mbit/s without them, {beside:0} Mbit/s beside them");
-        Assert.True(grown < MemoryGrowth, $"memory grew by {grown} bytes");
-        Assert.True(beside > alone / 2, $"a good transfer fell from {alone:0} to {beside:0} Mbit/s");
+    /// <summary>Half a greeting, and then nothing. The proxy may refuse or close it at any time: its right.</summary>
+    private static async Task<Socket> GreetHalfAsync(Node node)
+    {
+        var socket = node.Network.Enter(() => new Socket(AddressFamily.InterNetwork, SocketType.Stream, ProtocolType.Tcp));
+        try
+        {
+            await socket.ConnectAsync(IPAddress.Loopback, Plan.ProxyPort);
+            _ = await socket.SendAsync(new byte[] { 5 });
+        }
+        catch (SocketException)
+        {
+        }
+        return socket;
     }
 
     private static async Task<double> FetchAsync(Node node, long size)

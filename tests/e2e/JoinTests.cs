@@ -86,6 +86,7 @@ public sealed class JoinTests(ITestOutputHelper output)
     }
 
     [Fact]
+    [Trait("Lane", "0")]
     public async Task SVIDs_and_authorities_of_short_life_are_renewed_on_every_node_under_a_download_also_while_the_issuer_is_cut_off()
     {
         await using var lab = await Lab.OpenAsync(output);
