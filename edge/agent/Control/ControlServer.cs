@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Net.Sockets;
 using System.Text;
+using System.Text.Json.Serialization.Metadata;
 using Florete.Agent.Contracts;
 using Florete.Hosting;
 using Microsoft.AspNetCore.Builder;
@@ -33,7 +34,6 @@ internal sealed class ControlServer : IAsyncDisposable
                 kestrel.Limits.MaxRequestBodySize = 4096;
             });
             builder.Services.AddRoutingCore();
-            builder.Services.ConfigureHttpJsonOptions(static json => json.SerializerOptions.TypeInfoResolverChain.Insert(0, AgentJson.Default));
             var web = builder.Build();
             Map(web, agent);
             await web.StartAsync(cancellationToken).ConfigureAwait(false);
@@ -54,11 +54,31 @@ internal sealed class ControlServer : IAsyncDisposable
 
     private static void Map(WebApplication web, NodeAgent agent)
     {
-        web.MapGet("/v1/workloads", () => TypedResults.Json(agent.Status.ToArray(), AgentJson.Default.WorkloadStatusArray));
-        web.MapPost("/v1/workloads/{name}/restart", (string name) => agent.Restart(name) ? Results.Accepted() : Results.NotFound());
-        web.MapPost("/v1/reload", async () => TypedResults.Json((await agent.ReloadAsync().ConfigureAwait(false)).ToArray(), AgentJson.Default.StringArray));
-        web.MapGet("/v1/health", () => TypedResults.Json(agent.Problems.ToArray(), AgentJson.Default.StringArray, statusCode: agent.Problems.Count == 0 ? 200 : 503));
-        web.MapGet("/metrics", () => Results.Text(Metrics(agent.Status), "text/plain; version=0.0.4"));
+        var routes = (IEndpointRouteBuilder)web;
+        routes.MapGet("/v1/workloads", context => WriteAsync(context, StatusCodes.Status200OK, agent.Status.ToArray(), AgentJson.Default.WorkloadStatusArray));
+        routes.MapPost("/v1/workloads/{name}/restart", context =>
+        {
+            context.Response.StatusCode = agent.Restart((string)context.Request.RouteValues["name"]!) ? StatusCodes.Status202Accepted : StatusCodes.Status404NotFound;
+            return Task.CompletedTask;
+        });
+        routes.MapPost("/v1/reload", async context =>
+            await WriteAsync(context, StatusCodes.Status200OK, (await agent.ReloadAsync().ConfigureAwait(false)).ToArray(), AgentJson.Default.StringArray).ConfigureAwait(false));
+        routes.MapGet("/v1/health", context =>
+        {
+            var problems = agent.Problems.ToArray();
+            return WriteAsync(context, problems.Length == 0 ? StatusCodes.Status200OK : StatusCodes.Status503ServiceUnavailable, problems, AgentJson.Default.StringArray);
+        });
+        routes.MapGet("/metrics", context =>
+        {
+            context.Response.ContentType = "text/plain; version=0.0.4";
+            return context.Response.WriteAsync(Metrics(agent.Status));
+        });
+    }
+
+    private static Task WriteAsync<T>(HttpContext context, int status, T document, JsonTypeInfo<T> type)
+    {
+        context.Response.StatusCode = status;
+        return context.Response.WriteAsJsonAsync(document, type, cancellationToken: context.RequestAborted);
     }
 
     private static string Metrics(IReadOnlyList<WorkloadStatus> all)

@@ -3,12 +3,9 @@ using Florete.Bus;
 using Florete.Coordination.Contracts;
 using Florete.Portals;
 using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace Florete.Coordination.Program;
@@ -24,17 +21,8 @@ internal sealed class CoordinatorServer : IAsyncDisposable
     private CoordinatorServer(IProgramPortal portal, IProgramPortal node, Action<ILoggingBuilder> logging)
     {
         var shared = new SharedPortal(portal);
-        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = typeof(CoordinatorServer).Assembly.GetName().Name });
-        logging(builder.Logging);
-        builder.WebHost.UseKestrelCore().UsePortal(shared.For(PortalHttp.Protocol), HttpProtocols.Http1).ConfigureKestrel(static kestrel =>
-        {
-            kestrel.AddServerHeader = false;
-            // Nothing here takes a body.
-            kestrel.Limits.MaxRequestBodySize = 0;
-        });
-        builder.Services.AddRoutingCore();
-        builder.Services.Configure<HostOptions>(static host => host.ShutdownTimeout = TimeSpan.FromSeconds(5));
-        application = builder.Build();
+        // Nothing here takes a body.
+        application = PortalApplication.CreateBuilder("florete-coordinator", shared.For(PortalHttp.Protocol), maxRequestBodyBytes: 0, logging).Build();
         var logs = application.Services.GetRequiredService<ILoggerFactory>();
         loop = new CoordinatorLoop(node, shared.For(PortalHttp.Protocol), new PathAsker(shared.For(BusMember.Protocol), logs), metrics, logs);
         var routes = (IEndpointRouteBuilder)application;

@@ -21,15 +21,21 @@ public static class IdentityApi
     {
         app.MapPost("/v1/join", context => IssueAsync(context, service, caller(context), "join", static (issuer, request, by) => issuer.Join(request, by)));
         app.MapPost("/v1/renew", context => IssueAsync(context, service, caller(context), "renew", static (issuer, request, by) => issuer.Renew(request, by)));
-        app.MapGet("/v1/root", () => service.Issuer is null ? Results.NotFound() : Results.Ok());
-        app.MapGet("/v1/events", (string? after) =>
-            long.TryParse(after ?? "0", NumberStyles.None, CultureInfo.InvariantCulture, out var number)
-                ? Results.Json(new EventsDocument(service.Events.After(number)), IdentityJson.Settings)
-                : Results.Json(new RefusalDocument("malformed", "after is the number of an event."), IdentityJson.Settings, statusCode: StatusCodes.Status400BadRequest));
-        // For whoever starts it: an authority that is not renewed because the issuer is away is no reason to start it again.
-        app.MapGet("/health", () => service.Problems is { Count: > 0 } problems
-            ? Results.Text(string.Join('\n', problems) + "\n", statusCode: StatusCodes.Status503ServiceUnavailable)
-            : Results.Text(service.AuditProblem is { } audit ? $"ok\n{audit}\n" : "ok\n"));
+        app.MapGet("/v1/root", context =>
+        {
+            context.Response.StatusCode = service.Issuer is null ? StatusCodes.Status404NotFound : StatusCodes.Status200OK;
+            return Task.CompletedTask;
+        });
+        app.MapGet("/v1/events", context => long.TryParse(context.Request.Query["after"].FirstOrDefault() ?? "0", NumberStyles.None, CultureInfo.InvariantCulture, out var number)
+            ? WriteAsync(context, StatusCodes.Status200OK, new EventsDocument(service.Events.After(number)))
+            : WriteAsync(context, StatusCodes.Status400BadRequest, new RefusalDocument("malformed", "after is the number of an event.")));
+        app.MapGet("/health", context =>
+        {
+            var problems = service.Problems;
+            context.Response.StatusCode = problems.Count > 0 ? StatusCodes.Status503ServiceUnavailable : StatusCodes.Status200OK;
+            // An audit trail that waits for the storage is told, but keeps nothing from being done.
+            return context.Response.WriteAsync((problems.Count > 0 ? string.Join('\n', problems) : service.AuditProblem is { } audit ? $"ok\n{audit}" : "ok") + "\n");
+        });
     }
 
     private delegate JoinAnswer Issue(Issuer issuer, ReadOnlySpan<byte> request, SpiffeId by);

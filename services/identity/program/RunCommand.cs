@@ -5,7 +5,6 @@ using Florete.AspNetCore;
 using Florete.Hosting;
 using Florete.Identities;
 using Florete.PortalSocket;
-using Microsoft.AspNetCore.Builder;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
@@ -36,11 +35,9 @@ internal static class RunCommand
 
     private static async Task<int> RunAsync(IdentityOptions options, string socket)
     {
-        var builder = WebApplication.CreateSlimBuilder();
-        builder.Logging.AddProgramLog();
+        using var stop = new StopSignal();
         var portal = new PortalSocketClient(Path.Combine(options.Folder, socket));
-        builder.WebHost.UsePortal(portal);
-        await using var app = builder.Build();
+        await using var app = PortalApplication.CreateBuilder("florete-identity", portal, maxRequestBodyBytes: null, static logging => logging.AddProgramLog()).Build();
         IdentityService service;
         try
         {
@@ -55,7 +52,9 @@ internal static class RunCommand
         {
             service.Start();
             app.MapIdentityApi(service, static context => context.Features.Get<IPortalConnectionFeature>()?.Caller);
-            await app.RunAsync().ConfigureAwait(false);
+            await app.StartAsync().ConfigureAwait(false);
+            await stop.Received.ConfigureAwait(false);
+            await app.StopAsync().ConfigureAwait(false);
         }
         return 0;
     }

@@ -4,12 +4,9 @@ using Florete.Ncs.Contracts;
 using Florete.Portals;
 using MassTransit;
 using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace Florete.Ncs.Program;
@@ -37,11 +34,8 @@ internal sealed class NcsServer : IAsyncDisposable
         new BusMemberOptions { Peers = askers }.Validate();
         var shared = new SharedPortal(portal);
         var topology = new TopologySource(node, TimeProvider.System);
-        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = typeof(NcsServer).Assembly.GetName().Name });
-        logging(builder.Logging);
-        builder.WebHost.UseKestrelCore().UsePortal(shared.For(PortalHttp.Protocol), HttpProtocols.Http1).ConfigureKestrel(static kestrel => kestrel.AddServerHeader = false);
-        builder.Services.AddRoutingCore();
-        builder.Services.Configure<HostOptions>(static host => host.ShutdownTimeout = TimeSpan.FromSeconds(5));
+        // Nothing here takes a body.
+        var builder = PortalApplication.CreateBuilder("florete-ncs", shared.For(PortalHttp.Protocol), maxRequestBodyBytes: 0, logging);
         builder.Services.AddSingleton(services => new PathService(topology, services.GetRequiredService<ILogger<PathService>>()));
         builder.Services.AddMassTransit(x => x.UsingFlorete((context, cfg) =>
         {

@@ -6,10 +6,7 @@ using Florete.Storage.Api.Replication;
 using Florete.Storage.Client;
 using Florete.Storage.Contracts;
 using Microsoft.AspNetCore.Builder;
-using Microsoft.AspNetCore.Hosting;
-using Microsoft.AspNetCore.Server.Kestrel.Core;
 using Microsoft.Extensions.DependencyInjection;
-using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace Florete.Storage.Api;
@@ -44,18 +41,7 @@ public sealed partial class StorageServer : IAsyncDisposable
         (this.options, this.time) = (options, time);
         named = new NamedPortal(portal);
         shared = new SharedPortal(named);
-        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions { ApplicationName = typeof(StorageServer).Assembly.GetName().Name });
-        logging(builder.Logging);
-        builder.WebHost.UseKestrelCore().UsePortal(shared.For(PortalHttp.Protocol), HttpProtocols.Http1).ConfigureKestrel(static kestrel =>
-        {
-            kestrel.AddServerHeader = false;
-            // Each route says what it takes.
-            kestrel.Limits.MaxRequestBodySize = null;
-        });
-        builder.Services.AddRoutingCore();
-        // Watches are told to end; requests that run have so long.
-        builder.Services.Configure<HostOptions>(static host => host.ShutdownTimeout = TimeSpan.FromSeconds(5));
-        application = builder.Build();
+        application = PortalApplication.CreateBuilder("florete-storage", shared.For(PortalHttp.Protocol), maxRequestBodyBytes: null, logging).Build();
         logs = application.Services.GetRequiredService<ILoggerFactory>();
         logger = logs.CreateLogger<StorageServer>();
         materials = StorageMaterials.Open(options, time, logs.CreateLogger<StorageMaterials>());
