@@ -52,7 +52,9 @@ internal sealed class LinkPulse(Liveness liveness, PathQuality quality)
         // Failing sends are tried again quickly: either the medium comes back, or the link goes down.
         if (liveness.IsFailing) return lastKeepAlive + LeastAnswerInterval;
         if (now >= liveness.AsksAt) return lastKeepAlive + liveness.Times.AskInterval;
-        var idle = Instant.Min(lastSent + liveness.Times.Interval, lastKeepAlive + liveness.Times.ReportInterval);
+        // A keep-alive made in this turn leaves at its end, so it is not in lastSent yet.
+        var lastWord = lastSent > lastKeepAlive ? lastSent : lastKeepAlive;
+        var idle = Instant.Min(lastWord + liveness.Times.Interval, lastKeepAlive + liveness.Times.ReportInterval);
         return Instant.Min(idle, liveness.AsksAt);
     }
 

@@ -44,6 +44,9 @@ internal sealed class LinkTransmitter : ITurnEnd
 
     public Instant LastSent { get; private set; }
 
+    /// <summary>Called when a send has failed: more are due soon, to see whether the medium is gone.</summary>
+    public Action? OnUnreachable { get; set; }
+
     public long SentDatagrams { get; private set; }
 
     public long SentBytes { get; private set; }
@@ -166,6 +169,7 @@ internal sealed class LinkTransmitter : ITurnEnd
     {
         liveness.OnSent(result, port.Loop.Now);
         LastSent = port.Loop.Now;
+        if (result == SendResult.Unreachable) OnUnreachable?.Invoke();
         if (result != SendResult.Sent) return;
         SentDatagrams += sent.Count;
         SentBytes += sent.TotalBytes;

@@ -45,6 +45,10 @@ internal sealed partial class UdpLink : PortalConnection
         flow = new LinkFlow(this);
         timer = port.Loop.CreateTimer(OnTimer);
         timer.Set(Began + options.HandshakeTimeout);
+        transmitter.OnUnreachable = () =>
+        {
+            if (!IsClosed && IsUp) SetTimer(port.Loop.Now);
+        };
     }
 
     /// <summary>What the neighbour puts into its segments.</summary>

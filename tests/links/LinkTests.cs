@@ -157,6 +157,20 @@ public class LinkTests
     }
 
     [Fact]
+    public void Between_two_keep_alives_the_loop_sleeps()
+    {
+        var start = new Florete.Runtime.Instant(0) + TimeSpan.FromSeconds(10);
+        var liveness = new Liveness(start);
+        var pulse = new LinkPulse(liveness, new PathQuality(null));
+        var now = start + LivenessTimes.Udp.Interval;
+        liveness.OnAuthenticated(now);
+        Assert.True(pulse.KeepAliveAt(start, now) <= now);
+        pulse.Next(0, 0, now);
+        // It leaves at the end of the turn: what was sent last is still what was sent before.
+        Assert.Equal(now + LivenessTimes.Udp.Interval, pulse.WakeAt(Florete.Runtime.Instant.Never, start, now));
+    }
+
+    [Fact]
     public void A_silence_that_the_neighbour_survived_is_expected_of_it_for_a_while()
     {
         var start = new Florete.Runtime.Instant(0);
