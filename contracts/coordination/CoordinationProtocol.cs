@@ -23,7 +23,7 @@ public static class CoordinationProtocol
     public const int MaxVia = 4;
 
     /// <summary>A program says where it stands at least so often.</summary>
-    public static readonly TimeSpan StandInterval = TimeSpan.FromMilliseconds(500);
+    public static readonly TimeSpan StandInterval = TimeSpan.FromMilliseconds(700);
 
     /// <summary>One that has not for so long stands no longer.</summary>
     public static readonly TimeSpan StandPatience = TimeSpan.FromMilliseconds(1500);

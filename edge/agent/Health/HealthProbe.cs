@@ -13,8 +13,11 @@ namespace Florete.Agent.Health;
 /// </summary>
 public sealed class HealthProbe : IHealthProbe, IDisposable
 {
-    // An answer is read no further: its status says all.
+    // Its status says all; the rest is read, so that the connection can be used again.
     private const int MaxAnswerBytes = 64 * 1024;
+
+    // A kept connection costs much less than a new one. It proves that its process answers, but not that a new one can be made: so that is tried now and then.
+    private static readonly TimeSpan KeptFor = TimeSpan.FromSeconds(20);
 
     private readonly HttpClient local;
     private readonly HttpClient? byPortal;
@@ -55,8 +58,8 @@ public sealed class HealthProbe : IHealthProbe, IDisposable
 
     private static HttpClient Client(SocketsHttpHandler handler)
     {
-        // A kept connection would prove the process that it was made to, and not that a new one can be made.
-        handler.PooledConnectionLifetime = TimeSpan.Zero;
+        handler.PooledConnectionLifetime = KeptFor;
+        handler.MaxResponseDrainSize = MaxAnswerBytes;
         return new HttpClient(handler) { Timeout = Timeout.InfiniteTimeSpan, MaxResponseContentBufferSize = MaxAnswerBytes };
     }
 

@@ -144,7 +144,13 @@ internal sealed partial class CoordinatorLoop : IAsyncDisposable
                 await waiting.ConfigureAwait(false);
                 waiting = arrivals.WaitAsync(cancellationToken);
             }
-            await Task.WhenAny(waiting, Task.Delay(sleep < LongestSleep ? sleep : LongestSleep, cancellationToken)).ConfigureAwait(false);
+            // Timers count whole milliseconds, and may be one early: less would be no wait at all, again and again until it is over.
+            var wait = sleep < LongestSleep ? TimeSpan.FromMilliseconds(Math.Ceiling(sleep.TotalMilliseconds) + 1) : LongestSleep;
+            using (var over = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken))
+            {
+                await Task.WhenAny(waiting, Task.Delay(wait, over.Token)).ConfigureAwait(false);
+                await over.CancelAsync().ConfigureAwait(false);
+            }
             cancellationToken.ThrowIfCancellationRequested();
         }
     }
