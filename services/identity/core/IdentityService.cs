@@ -16,6 +16,12 @@ public sealed partial class IdentityService : IAsyncDisposable
     // flor looks at its files as often; the shortest SVIDs live for ten of these.
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
 
+    // What was read is good for so long, unless a file changes: the bounds' signature ends with its SVID, say.
+    private static readonly TimeSpan ReadAgain = TimeSpan.FromSeconds(30);
+
+    // Two changes of a file may share a time stamp.
+    private static readonly TimeSpan Unsettled = TimeSpan.FromSeconds(3);
+
     // A thousand events of a replica.
     private const int MaxEventsBytes = 2 << 20;
 
@@ -26,14 +32,19 @@ public sealed partial class IdentityService : IAsyncDisposable
     private readonly Func<AuditTrail>? startTrail;
     private readonly ILogger logger;
     private readonly CancellationTokenSource stopping = new();
+    private readonly FileStamps stamps;
+    private readonly TimeProvider clock;
+    private DateTimeOffset lookedAt, lookAgain, unsettledUntil;
+    private NodeAuthority? tendedWith;
     private string lastFileProblems = "";
     private Task tending = Task.CompletedTask;
     private volatile string? fault;
     private AuditTrail? trail;
 
     private IdentityService(
-        NodeFiles files, EventFile events, Issuer? issuer, LeafKeeper leaves, AuthorityKeeper authority, IdentityMetrics metrics, Func<AuditTrail>? startTrail, ILogger logger)
+        NodeFiles files, EventFile events, Issuer? issuer, LeafKeeper leaves, AuthorityKeeper authority, IdentityMetrics metrics, Func<AuditTrail>? startTrail, TimeProvider clock, ILogger logger)
     {
+        (stamps, this.clock) = (files.Stamps(), clock);
         (this.files, Events, Issuer, this.leaves, this.authority) = (files, events, issuer, leaves, authority);
         (this.metrics, this.startTrail, this.logger) = (metrics, startTrail, logger);
     }
@@ -78,7 +89,7 @@ public sealed partial class IdentityService : IAsyncDisposable
         var authority = new AuthorityKeeper(options, files, ask, metrics, clock, logs.CreateLogger<AuthorityKeeper>());
         Func<AuditTrail>? startTrail = portal is null ? null : Trail(options, portal, authority.Current.Node, events, clock, logs.CreateLogger<AuditTrail>());
         return new IdentityService(
-            files, events, issuer, new LeafKeeper(options, files, events, metrics, clock, logs.CreateLogger<LeafKeeper>()), authority, metrics, startTrail,
+            files, events, issuer, new LeafKeeper(options, files, events, metrics, clock, logs.CreateLogger<LeafKeeper>()), authority, metrics, startTrail, clock,
             logs.CreateLogger<IdentityService>());
     }
 
@@ -125,8 +136,7 @@ public sealed partial class IdentityService : IAsyncDisposable
             {
                 try
                 {
-                    Note(string.Join(Environment.NewLine, files.Refresh()));
-                    leaves.Tend(authority.Current);
+                    Look();
                     // The issuer may be slow or far away; SVIDs do not wait for it.
                     if (renewing.IsCompleted)
                     {
@@ -148,6 +158,22 @@ public sealed partial class IdentityService : IAsyncDisposable
         {
             await renewing.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
+    }
+
+    // Reading and proving all again costs a hundred times what looking at the files' stamps does.
+    private void Look()
+    {
+        var now = clock.GetUtcNow();
+        var isNew = stamps.Changed() || !ReferenceEquals(authority.Current, tendedWith);
+        if (isNew) unsettledUntil = now + Unsettled;
+        // A clock that was set back is no reason to wait.
+        if (!isNew && now >= lookedAt && now < lookAgain && now < leaves.NextDue) return;
+        (lookedAt, lookAgain, tendedWith) = (now, now < unsettledUntil ? now : now + ReadAgain, null);
+        var problems = files.Refresh();
+        Note(string.Join(Environment.NewLine, problems));
+        leaves.Tend(authority.Current);
+        if (problems.Count > 0) lookAgain = now;
+        tendedWith = authority.Current;
     }
 
     private void Note(string problems)

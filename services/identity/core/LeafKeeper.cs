@@ -19,16 +19,26 @@ public sealed partial class LeafKeeper(IdentityOptions options, NodeFiles files,
     /// <summary>What is not as it should be, for the health of the service; empty: all is well.</summary>
     public IReadOnlyList<string> Problems { get; private set; } = [];
 
+    /// <summary>Until then there is nothing to do, as long as no file, no revocation and not the authority changes.</summary>
+    public DateTimeOffset NextDue { get; private set; } = DateTimeOffset.MinValue;
+
     /// <summary>Does what is due now.</summary>
     public void Tend(NodeAuthority authority)
     {
         var now = clock.GetUtcNow();
+        var next = DateTimeOffset.MaxValue;
         var problems = new List<string>();
         var held = Read(problems);
         foreach (var id in files.HeldByName(authority.Node.Name).Concat(held.Keys).Distinct())
         {
             held.TryGetValue(id, out var svid);
-            if (svid is not null && now < DueAt(svid) && !IsWorthlessNow(svid, authority)) continue;
+            if (svid is not null && now < DueAt(svid) && !IsWorthlessNow(svid, authority))
+            {
+                if (DueAt(svid) < next) next = DueAt(svid);
+                continue;
+            }
+            // Whether it is done now or cannot be: it is looked at again.
+            next = now;
             if (NodeAuthority.MayIssue(authority.Node.Name, id, files.Bounds) is { IsAllowed: false } refused)
             {
                 // Somebody else's to renew: the operator's.
@@ -50,6 +60,7 @@ public sealed partial class LeafKeeper(IdentityOptions options, NodeFiles files,
             if (Issue(authority, id, svid, revocation?.ReissueTime(now) ?? now) is { } problem) problems.Add(problem);
         }
         metrics.EarliestEnd = held.Count > 0 ? held.Values.Min(static s => s.NotAfter) : null;
+        NextDue = problems.Count > 0 ? now : next;
         Problems = problems;
     }
 

@@ -56,10 +56,15 @@ public sealed class NodeFiles
         }
     }
 
+    /// <summary>Of all that the service reads again when it changes, the SVIDs included.</summary>
+    public FileStamps Stamps() => new(options.IdentitiesFolder, options.BundleFile, options.BoundsFile, RevocationsFile);
+
     // flor keeps there what the directory has told it.
+    private string RevocationsFile => Path.Combine(options.Folder, "state", "directory", "revocations");
+
     private void ReadRevocations()
     {
-        var file = Path.Combine(options.Folder, "state", "directory", "revocations");
+        var file = RevocationsFile;
         if (!File.Exists(file)) return;
         var stamp = (File.GetLastWriteTimeUtc(file), new FileInfo(file).Length);
         if (stamp == revocationsRead) return;
