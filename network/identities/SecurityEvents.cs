@@ -66,6 +66,7 @@ public sealed class SecurityEvents(TimeProvider clock)
     private readonly Queue<SecurityEvent> kept = new();
     private readonly Kind[] kinds = [.. Enum.GetValues<SecurityEventKind>().Select(static kind => new Kind(kind))];
     private long last;
+    private TaskCompletionSource next = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <param name="kind">What.</param>
     /// <param name="subject">Whom it is about; empty: unknown.</param>
@@ -97,6 +98,12 @@ public sealed class SecurityEvents(TimeProvider clock)
         }
     }
 
+    /// <summary>Completes at once when the newest event has another number, else with the next event: for who has been told all.</summary>
+    public Task OtherThanAsync(long number)
+    {
+        lock (gate) return last != number ? Task.CompletedTask : next.Task;
+    }
+
     /// <summary>Those that are kept whose number is greater, oldest first.</summary>
     public IReadOnlyList<SecurityEvent> After(long number)
     {
@@ -124,6 +131,9 @@ public sealed class SecurityEvents(TimeProvider clock)
         var reason = seen.Way.Length > 0 ? $"{seen.Way}: {seen.Reason}" : seen.Reason;
         if (kept.Count == MaxKept) kept.Dequeue();
         kept.Enqueue(new SecurityEvent(++last, seen.Time, state.Of, seen.Subject, seen.Peer, reason, suppressed));
+        // Who waits goes on elsewhere, and comes for what is kept when this has let go of the lock.
+        next.SetResult();
+        next = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         return true;
     }
 

@@ -28,6 +28,24 @@ public class SecurityEventsTests
     }
 
     [Fact]
+    public async Task Who_has_been_told_all_can_wait_for_the_next()
+    {
+        // Of another run: it is to be told at once.
+        Assert.True(events.OtherThanAsync(7).IsCompleted);
+        var first = events.OtherThanAsync(0);
+        Assert.False(first.IsCompleted);
+        Forge("vertex/d", "one");
+        await first;
+        Assert.True(events.OtherThanAsync(0).IsCompleted);
+        var second = events.OtherThanAsync(1);
+        // Held back, so nothing to be told.
+        Forge("vertex/d", "one again");
+        Assert.False(second.IsCompleted);
+        Forge("vertex/e", "two");
+        await second;
+    }
+
+    [Fact]
     public void Another_peer_another_kind_another_way_and_another_subject_are_told_apart()
     {
         for (var i = 0; i < 10; i++)

@@ -145,6 +145,47 @@ public sealed class AuditTrailTests : IDisposable
         Assert.Equal("spiffe://home/node/b", store.Events.First().By);
     }
 
+    [Fact]
+    public async Task A_program_that_began_anew_is_not_waited_for_since_its_numbers_mean_something_else()
+    {
+        var flor = new Asked(Start);
+        // Nothing is known of it yet.
+        await flor.AfterAsync(new AuditPlace(Start, 7), waits: true, default);
+        await flor.AfterAsync(new AuditPlace(Start, 7), waits: true, default);
+        await flor.AfterAsync(new AuditPlace(Start, 7), waits: false, default);
+        Assert.Equal([(7, TimeSpan.Zero), (7, AuditSource.Patience), (7, TimeSpan.Zero)], flor.Questions);
+        flor.Questions.Clear();
+
+        flor.Run = Start + TimeSpan.FromMinutes(1);
+        Assert.Equal(flor.Run, (await flor.AfterAsync(new AuditPlace(Start, 7), waits: true, default)).Started);
+        await flor.AfterAsync(new AuditPlace(flor.Run, 2), waits: true, default);
+        Assert.Equal([(7, AuditSource.Patience), (0, TimeSpan.Zero), (2, AuditSource.Patience)], flor.Questions);
+        flor.Questions.Clear();
+
+        flor.Problem = new IOException("It went away.");
+        await Assert.ThrowsAsync<IOException>(() => flor.AfterAsync(new AuditPlace(flor.Run, 2), waits: true, default));
+        flor.Problem = null;
+        await flor.AfterAsync(new AuditPlace(flor.Run, 2), waits: true, default);
+        Assert.Equal((2, TimeSpan.Zero), flor.Questions[^1]);
+    }
+
+    [Fact]
+    public async Task The_services_own_next_event_ends_the_wait()
+    {
+        using var events = EventFile.Open(folder, clock);
+        events.Add("join", "spiffe://home/node/c", "spiffe://home/node/b", "by token");
+        var own = new IdentitySource(events, Start);
+        Assert.Single((await own.AfterAsync(new AuditPlace(Start, 0), waits: true, default)).Events);
+        var waiting = own.AfterAsync(new AuditPlace(Start, 1), waits: true, default);
+        Assert.False(waiting.IsCompleted);
+        events.Add("refusal", "?", "spiffe://home/node/b", "used");
+        Assert.Equal("refusal", Assert.Single((await waiting).Events).Kind);
+        using var ending = new CancellationTokenSource();
+        var ended = own.AfterAsync(new AuditPlace(Start, 2), waits: true, ending.Token);
+        await ending.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => ended);
+    }
+
     private AuditTrail Open(params AuditSource[] sources) => new(
         "a", sources.Length > 0 ? sources : [source], AuditPositions.Open(folder, Start), store, clock, NullLogger.Instance);
 
@@ -157,6 +198,21 @@ public sealed class AuditTrailTests : IDisposable
 
         public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) =>
             base.CreateTimer(callback, state, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+    }
+
+    private sealed class Asked(DateTimeOffset run) : AskedSource("flor")
+    {
+        public DateTimeOffset Run { get; set; } = run;
+
+        public IOException? Problem { get; set; }
+
+        public List<(long After, TimeSpan Wait)> Questions { get; } = [];
+
+        protected override Task<NoticedEvents> AskAsync(long after, TimeSpan wait, CancellationToken cancellationToken)
+        {
+            Questions.Add((after, wait));
+            return Problem is null ? Task.FromResult(new NoticedEvents(Run, [])) : throw Problem;
+        }
     }
 
     private sealed class Source(string name, DateTimeOffset started) : AuditSource(name)
@@ -179,7 +235,7 @@ public sealed class AuditTrailTests : IDisposable
             (run, last) = (now, 0);
         }
 
-        public override Task<NoticedEvents> AfterAsync(AuditPlace place, CancellationToken cancellationToken) => Problem is { } problem
+        public override Task<NoticedEvents> AfterAsync(AuditPlace place, bool waits, CancellationToken cancellationToken) => Problem is { } problem
             ? throw problem
             : Task.FromResult(new NoticedEvents(run, [.. events.Where(e => e.Number > (place.Run == run ? place.Number : 0))]));
     }

@@ -14,6 +14,7 @@ public class ControlProtocolTests
     [InlineData("""{"version":1,"command":"announce","document":"AQID"}""")]
     [InlineData("""{"version":1,"command":"revocations"}""")]
     [InlineData("""{"version":1,"command":"events","after":7}""")]
+    [InlineData("""{"version":1,"command":"events","after":7,"waitSeconds":60}""")]
     public void A_request_of_this_version_is_understood(string line)
     {
         Assert.True(ControlProtocol.TryParse(Encoding.UTF8.GetBytes(line), out var request, out var error), error);
@@ -31,6 +32,8 @@ public class ControlProtocolTests
     [InlineData("""{"version":1,"command":"trace"}""", "target")]
     [InlineData("""{"version":1,"command":7}""", "no JSON object")]
     [InlineData("""{"version":1,"command":"announce"}""", "document")]
+    [InlineData("""{"version":1,"command":"events","waitSeconds":61}""", "waitSeconds")]
+    [InlineData("""{"version":1,"command":"events","waitSeconds":-1}""", "waitSeconds")]
     [InlineData("""{"version":1,"command":"announce","document":"not base64"}""", "no JSON object")]
     public void A_mistaken_request_is_refused_with_what_to_send(string line, string word)
     {

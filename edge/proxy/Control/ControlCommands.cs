@@ -34,7 +34,14 @@ internal sealed class ControlCommands(FlorNode node)
                 yield return New() with { Revocations = Revocations };
                 break;
             case "events":
-                foreach (var happened in node.Materials.Security.Events!.After(request.After)) yield return New() with { Event = EventReport.Of(happened) };
+                var events = node.Materials.Security.Events!;
+                if (request.WaitSeconds > 0)
+                {
+                    await events.OtherThanAsync(request.After).WaitAsync(TimeSpan.FromSeconds(request.WaitSeconds), cancellationToken)
+                        .ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                    cancellationToken.ThrowIfCancellationRequested();
+                }
+                foreach (var happened in events.After(request.After)) yield return New() with { Event = EventReport.Of(happened) };
                 // Whoever asks learns that there were none, and whether the numbers have begun anew.
                 yield return New() with { Started = node.Started };
                 break;

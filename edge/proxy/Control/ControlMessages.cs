@@ -12,7 +12,8 @@ namespace Florete.Proxy.Control;
 /// <param name="Watch">Of discover: go on with every change.</param>
 /// <param name="Document">Of announce: the signed message, base64.</param>
 /// <param name="After">Of events: those with a greater number.</param>
-internal sealed record ControlRequest(int Version, string? Command, string? Target = null, bool Watch = false, byte[]? Document = null, long After = 0);
+/// <param name="WaitSeconds">Of events: who has been told all is answered with the next one, or after this time.</param>
+internal sealed record ControlRequest(int Version, string? Command, string? Target = null, bool Watch = false, byte[]? Document = null, long After = 0, int WaitSeconds = 0);
 
 /// <summary>One line back. Exactly one of the results, or the error, is there.</summary>
 internal sealed record ControlAnswer(int Version)
@@ -119,6 +120,9 @@ internal static class ControlProtocol
     /// <summary>A signed document of 8 214 bytes in base64, and a few words.</summary>
     public const int MaxRequestBytes = 16 * 1024;
 
+    /// <summary>Of one answer: a client that has gone is noticed only then.</summary>
+    public const int MaxWaitSeconds = 60;
+
     /// <summary>Status of a large cluster: 10 000 services of some 200 bytes.</summary>
     public const int MaxAnswerBytes = 16 * 1024 * 1024;
 
@@ -144,6 +148,7 @@ internal static class ControlProtocol
             error = "The command is none of status, topology, health, trace, discover, reload, announce, revocations, events.";
         else if (request.Command == "trace" && string.IsNullOrEmpty(request.Target)) error = "trace needs a target; send \"target\":\"hello.rete\".";
         else if (request.Command == "announce" && request.Document is not { Length: > 0 }) error = "announce needs a document; send what florctl revoke --out wrote, in base64.";
+        else if (request.WaitSeconds is < 0 or > MaxWaitSeconds) error = $"waitSeconds is 0 to {MaxWaitSeconds}.";
         if (error is not null) request = null;
         return error is null;
     }

@@ -25,6 +25,7 @@ public sealed class EventFile : IDisposable
     private readonly TimeProvider clock;
     private FileStream stream;
     private long last;
+    private TaskCompletionSource next = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     private EventFile(string file, TimeProvider clock)
     {
@@ -56,7 +57,15 @@ public sealed class EventFile : IDisposable
             }
             stream.Write([.. line, (byte)'\n']);
             stream.Flush(flushToDisk: true);
+            next.SetResult();
+            next = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         }
+    }
+
+    /// <summary>Completes at once when the newest event has another number, else with the next event.</summary>
+    public Task OtherThanAsync(long number)
+    {
+        lock (gate) return last != number ? Task.CompletedTask : next.Task;
     }
 
     /// <summary>Of the newest; 0: there is none.</summary>

@@ -9,11 +9,12 @@ namespace Florete.Identity.Audit;
 /// <param name="Number">Of the last event written; 0: none.</param>
 internal readonly record struct AuditPlace(DateTimeOffset Run, long Number);
 
-/// <summary>How far the trail has each source, on disk. Without the file everything is written again, under new names.</summary>
+/// <summary>How far the trail has each source, on disk. Without the file everything is written again, under new names. Thread-safe.</summary>
 internal sealed class AuditPositions
 {
     private const int Format = 1;
     private readonly string file;
+    private readonly Lock gate = new();
     private readonly Dictionary<string, AuditPlace> places;
 
     private AuditPositions(string file, DateTimeOffset made, Dictionary<string, AuditPlace> places) => (this.file, Made, this.places) = (file, made, places);
@@ -44,13 +45,19 @@ internal sealed class AuditPositions
         return new AuditPositions(file, DateTimeOffset.FromUnixTimeMilliseconds(now.ToUnixTimeMilliseconds()), new Dictionary<string, AuditPlace>(StringComparer.Ordinal));
     }
 
-    public AuditPlace Of(string source) => places.GetValueOrDefault(source);
+    public AuditPlace Of(string source)
+    {
+        lock (gate) return places.GetValueOrDefault(source);
+    }
 
     /// <exception cref="IOException">It is not on disk.</exception>
     public void Save(string source, AuditPlace place)
     {
-        places[source] = place;
-        AtomicFile.Write(file, JsonSerializer.SerializeToUtf8Bytes(new AuditPositionsFile(Format, Made, places), AuditPositionsJson.Default.AuditPositionsFile), AtomicFile.OwnerOnly);
+        lock (gate)
+        {
+            places[source] = place;
+            AtomicFile.Write(file, JsonSerializer.SerializeToUtf8Bytes(new AuditPositionsFile(Format, Made, places), AuditPositionsJson.Default.AuditPositionsFile), AtomicFile.OwnerOnly);
+        }
     }
 }
 

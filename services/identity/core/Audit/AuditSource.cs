@@ -12,36 +12,66 @@ internal abstract class AuditSource(string name)
     /// <summary>As documents and events name it.</summary>
     public string Name => name;
 
+    /// <summary>Who waits for the next event is answered after this time, if there is none.</summary>
+    public static readonly TimeSpan Patience = TimeSpan.FromSeconds(25);
+
     /// <summary>What came after a place of the trail; empty: nothing. One of an earlier run is as none.</summary>
+    /// <param name="place">How far the trail is.</param>
+    /// <param name="waits">Where there is nothing, it may answer with the next event, or after <see cref="Patience"/>.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
     /// <exception cref="IOException">It cannot be asked now.</exception>
-    public abstract Task<NoticedEvents> AfterAsync(AuditPlace place, CancellationToken cancellationToken);
+    public abstract Task<NoticedEvents> AfterAsync(AuditPlace place, bool waits, CancellationToken cancellationToken);
+}
+
+/// <summary>A program that is asked, and counts anew when it starts anew.</summary>
+internal abstract class AskedSource(string name) : AuditSource(name)
+{
+    // Of the run that answered last. Of another, whose numbers mean something else, nothing is waited for.
+    private DateTimeOffset? run;
+
+    public override async Task<NoticedEvents> AfterAsync(AuditPlace place, bool waits, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var told = await AskAsync(place.Number, waits && run == place.Run ? Patience : TimeSpan.Zero, cancellationToken).ConfigureAwait(false);
+            if (told.Started != place.Run && place.Number > 0) told = await AskAsync(0, TimeSpan.Zero, cancellationToken).ConfigureAwait(false);
+            run = told.Started;
+            return told;
+        }
+        catch
+        {
+            run = null;
+            throw;
+        }
+    }
+
+    /// <summary>What came after a number, or the next.</summary>
+    protected abstract Task<NoticedEvents> AskAsync(long after, TimeSpan wait, CancellationToken cancellationToken);
 }
 
 /// <summary>The identity service's own events, which are on disk.</summary>
 internal sealed class IdentitySource(EventFile events, DateTimeOffset run) : AuditSource("identity")
 {
-    public override Task<NoticedEvents> AfterAsync(AuditPlace place, CancellationToken cancellationToken)
+    public override async Task<NoticedEvents> AfterAsync(AuditPlace place, bool waits, CancellationToken cancellationToken)
     {
-        // The files are read only when there is something in them.
         var after = place.Run == run ? place.Number : 0;
+        if (waits)
+        {
+            await events.OtherThanAsync(after).WaitAsync(Patience, cancellationToken).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            cancellationToken.ThrowIfCancellationRequested();
+        }
+        // The files are read only when there is something in them.
         var found = events.LastNumber > after ? events.After(after) : [];
-        return Task.FromResult(new NoticedEvents(run, [.. found.Select(static e => new NoticedEvent(e.Number, e.Time, e.Kind, e.Detail, 0, e.Subject, e.By))]));
+        return new NoticedEvents(run, [.. found.Select(static e => new NoticedEvent(e.Number, e.Time, e.Kind, e.Detail, 0, e.Subject, e.By))]);
     }
 }
 
 /// <summary>flor's, by its control socket.</summary>
-internal sealed class FlorSource(string controlSocket) : AuditSource("flor")
+internal sealed class FlorSource(string controlSocket) : AskedSource("flor")
 {
-    public override async Task<NoticedEvents> AfterAsync(AuditPlace place, CancellationToken cancellationToken)
+    protected override async Task<NoticedEvents> AskAsync(long after, TimeSpan wait, CancellationToken cancellationToken)
     {
-        var told = await AskAsync(place.Number, cancellationToken).ConfigureAwait(false);
-        // flor began anew, and so did its numbers.
-        return told.Started == place.Run || place.Number == 0 ? told : await AskAsync(0, cancellationToken).ConfigureAwait(false);
-    }
-
-    private async Task<NoticedEvents> AskAsync(long after, CancellationToken cancellationToken)
-    {
-        var request = Encoding.UTF8.GetBytes($$"""{"version":1,"command":"events","after":{{after}}}""");
+        var request = Encoding.UTF8.GetBytes($$"""{"version":1,"command":"events","after":{{after}},"waitSeconds":{{(int)wait.TotalSeconds}}}""");
         var events = new List<NoticedEvent>();
         try
         {
@@ -63,19 +93,13 @@ internal sealed class FlorSource(string controlSocket) : AuditSource("flor")
 
 /// <summary>Those of the node's own replica, over the portal.</summary>
 /// <param name="http">Connects to the replica of this node alone.</param>
-internal sealed class StorageSource(HttpClient http) : AuditSource("storage")
+internal sealed class StorageSource(HttpClient http) : AskedSource("storage")
 {
-    public override async Task<NoticedEvents> AfterAsync(AuditPlace place, CancellationToken cancellationToken)
-    {
-        var told = await AskAsync(place.Number, cancellationToken).ConfigureAwait(false);
-        return told.Started == place.Run || place.Number == 0 ? told : await AskAsync(0, cancellationToken).ConfigureAwait(false);
-    }
-
-    private async Task<NoticedEvents> AskAsync(long after, CancellationToken cancellationToken)
+    protected override async Task<NoticedEvents> AskAsync(long after, TimeSpan wait, CancellationToken cancellationToken)
     {
         try
         {
-            return await http.GetFromJsonAsync($"http://storage.rete/v1/events?after={after}", AuditJson.Default.NoticedEvents, cancellationToken).ConfigureAwait(false)
+            return await http.GetFromJsonAsync($"http://storage.rete/v1/events?after={after}&wait={(int)wait.TotalSeconds}", AuditJson.Default.NoticedEvents, cancellationToken).ConfigureAwait(false)
                 ?? throw new IOException("The storage of this node answers nothing.");
         }
         catch (Exception e) when (e is HttpRequestException or JsonException || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested))

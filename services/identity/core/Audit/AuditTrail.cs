@@ -6,14 +6,15 @@ using Microsoft.Extensions.Logging;
 
 namespace Florete.Identity.Audit;
 
-/// <summary>Writes what the programs of this node notice into the storage (docs/protocols/audit.md). One task; it holds nobody up.</summary>
+/// <summary>Writes what the programs of this node notice into the storage (docs/protocols/audit.md). A task for each of them, which waits for the next event; it holds nobody up.</summary>
 internal sealed partial class AuditTrail : IAsyncDisposable
 {
-    // Refusals are rare: a trail that is two seconds behind costs an idle node half of what one second would.
+    // After what was written, so that what comes fast is written together; and where a program does not wait with its answer.
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(2);
     private static readonly TimeSpan MostPause = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan AskWithin = TimeSpan.FromSeconds(10);
     private static readonly TimeSpan CleanEvery = TimeSpan.FromHours(1);
+    private static readonly TimeSpan CleanAgain = TimeSpan.FromMinutes(1);
     private static readonly TimeSpan Kept = TimeSpan.FromDays(30);
 
     // As long as an event's texts may be, and some more; the storage takes 256 KiB.
@@ -27,15 +28,14 @@ internal sealed partial class AuditTrail : IAsyncDisposable
     private readonly ILogger logger;
     private readonly CancellationTokenSource stopping = new();
     private readonly Dictionary<string, string> problems = new(StringComparer.Ordinal);
+    private readonly Lock gate = new();
     private readonly Task collecting;
-    private DateTimeOffset cleaned;
     private volatile string? problem;
 
     public AuditTrail(string node, IReadOnlyList<AuditSource> sources, AuditPositions positions, IAuditStore store, TimeProvider clock, ILogger logger)
     {
         (this.node, this.sources, this.positions, this.store, this.clock, this.logger) = (node, sources, positions, store, clock, logger);
-        cleaned = clock.GetUtcNow();
-        collecting = Task.Run(CollectAsync);
+        collecting = Task.WhenAll([.. sources.Select(source => Task.Run(() => FollowAsync(source))), Task.Run(CleanAsync)]);
     }
 
     /// <summary>Why something is not in the trail yet; null: all is.</summary>
@@ -53,36 +53,49 @@ internal sealed partial class AuditTrail : IAsyncDisposable
     internal async Task<bool> RoundAsync(CancellationToken cancellationToken)
     {
         var isWhole = true;
-        foreach (var source in sources)
-        {
-            try
-            {
-                while (await WriteAsync(source, cancellationToken).ConfigureAwait(false))
-                {
-                    // A source that is far ahead has more.
-                }
-                problems.Remove(source.Name);
-            }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException or StorageClientException)
-            {
-                isWhole = false;
-                if (!problems.TryGetValue(source.Name, out var known) || known != e.Message) NotWritten(source.Name, e.Message);
-                problems[source.Name] = e.Message;
-            }
-        }
-        problem = problems.Count == 0 ? null : $"Not in the audit trail yet: {string.Join(" ", problems.Select(static p => $"events of {p.Key}: {p.Value}"))}";
+        foreach (var source in sources) isWhole &= await TakeAsync(source, waits: false, cancellationToken).ConfigureAwait(false) is not null;
         return isWhole;
     }
 
+    /// <summary>Asks one source, and writes what it tells.</summary>
+    /// <returns>How many documents; null: something is left, and has a reason.</returns>
+    private async Task<int?> TakeAsync(AuditSource source, bool waits, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var written = 0;
+            // A source that is far ahead has more.
+            while (await WriteAsync(source, waits && written == 0, cancellationToken).ConfigureAwait(false)) written++;
+            Note(source.Name, null);
+            return written;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or StorageClientException)
+        {
+            Note(source.Name, e.Message);
+            return null;
+        }
+    }
+
+    private void Note(string source, string? reason)
+    {
+        lock (gate)
+        {
+            if (reason is null) problems.Remove(source);
+            else if (!problems.TryGetValue(source, out var known) || known != reason) NotWritten(source, reason);
+            if (reason is not null) problems[source] = reason;
+            problem = problems.Count == 0 ? null : $"Not in the audit trail yet: {string.Join(" ", problems.Select(static p => $"events of {p.Key}: {p.Value}"))}";
+        }
+    }
+
     // True: there is more.
-    private async Task<bool> WriteAsync(AuditSource source, CancellationToken cancellationToken)
+    private async Task<bool> WriteAsync(AuditSource source, bool waits, CancellationToken cancellationToken)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        limit.CancelAfter(AskWithin);
+        limit.CancelAfter(waits ? AuditSource.Patience + AskWithin : AskWithin);
         NoticedEvents noticed;
         try
         {
-            noticed = await source.AfterAsync(positions.Of(source.Name), limit.Token).ConfigureAwait(false);
+            noticed = await source.AfterAsync(positions.Of(source.Name), waits, limit.Token).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
         {
@@ -123,7 +136,7 @@ internal sealed partial class AuditTrail : IAsyncDisposable
         foreach (var key in old) await store.DeleteAsync(key, cancellationToken).ConfigureAwait(false);
     }
 
-    private async Task CollectAsync()
+    private async Task FollowAsync(AuditSource source)
     {
         var pause = Interval;
         try
@@ -133,26 +146,52 @@ internal sealed partial class AuditTrail : IAsyncDisposable
                 await Task.Delay(pause, clock, stopping.Token).ConfigureAwait(false);
                 try
                 {
-                    pause = await RoundAsync(stopping.Token).ConfigureAwait(false) ? Interval : Longer(pause);
-                    if (clock.GetUtcNow() - cleaned < CleanEvery) continue;
-                    cleaned = clock.GetUtcNow();
-                    await CleanAsync(stopping.Token).ConfigureAwait(false);
+                    var asked = clock.GetTimestamp();
+                    var written = await TakeAsync(source, waits: true, stopping.Token).ConfigureAwait(false);
+                    // Where it has waited, it is asked anew at once.
+                    pause = written is null ? Longer(pause) : written == 0 && clock.GetElapsedTime(asked) > Interval ? TimeSpan.Zero : Interval;
                 }
                 catch (Exception e) when (e is not OperationCanceledException)
                 {
                     pause = Longer(pause);
-                    problem = $"The audit trail: {e.Message}";
+                    Note(source.Name, $"a fault of this program: {e.Message}");
                     Faulted(e);
                 }
             }
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)
         {
-            // The service stops; what is left is in its sources.
+            // The service stops; what is left is in its source.
         }
     }
 
-    private static TimeSpan Longer(TimeSpan pause) => pause * 2 < MostPause ? pause * 2 : MostPause;
+    private async Task CleanAsync()
+    {
+        try
+        {
+            var pause = CleanEvery;
+            while (true)
+            {
+                await Task.Delay(pause, clock, stopping.Token).ConfigureAwait(false);
+                try
+                {
+                    await CleanAsync(stopping.Token).ConfigureAwait(false);
+                    pause = CleanEvery;
+                }
+                catch (Exception e) when (e is not OperationCanceledException)
+                {
+                    pause = CleanAgain;
+                    Faulted(e);
+                }
+            }
+        }
+        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
+        {
+            // The service stops.
+        }
+    }
+
+    private static TimeSpan Longer(TimeSpan pause) => pause < Interval ? Interval : pause * 2 < MostPause ? pause * 2 : MostPause;
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "Events of {Source} are not in the audit trail yet, and are tried again: {Reason}")]
     private partial void NotWritten(string source, string reason);

@@ -11,6 +11,9 @@ namespace Florete.Storage.Api.Http;
 /// <summary>Reads of documents, by those whom a rule of the bounds lets.</summary>
 internal sealed class ReadingApi(ReplicaHost host)
 {
+    // Well below what HTTP clients wait for.
+    private const int MaxEventsWaitSeconds = 60;
+
     // Positions of pages: the key of the last item, as "name:unit". Names have no colon.
     private const char UnitSeparator = ':';
 
@@ -111,12 +114,18 @@ internal sealed class ReadingApi(ReplicaHost host)
     }
 
     /// <summary>What was refused here, for the identity service of the node, which keeps the audit trail.</summary>
-    public Task EventsAsync(HttpContext context)
+    public async Task EventsAsync(HttpContext context)
     {
         if (context.Caller() is var caller && caller is not { Kind: IdentityKind.Service, Name: "identity" }) throw ApiException.Forbidden($"Events are for service/identity, which keeps the audit trail; {caller.Path} reads collection '{AuditCollection.Name}'.");
         if (!long.TryParse(context.Word("after") ?? "0", NumberStyles.None, CultureInfo.InvariantCulture, out var after)) throw ApiException.Invalid("'after' must be the number of an event.");
+        if (!int.TryParse(context.Word("wait") ?? "0", NumberStyles.None, CultureInfo.InvariantCulture, out var wait) || wait > MaxEventsWaitSeconds) throw ApiException.Invalid($"'wait' must be a number of seconds, at most {MaxEventsWaitSeconds}.");
+        if (wait > 0)
+        {
+            using var ending = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, host.Stopping);
+            await host.Events.OtherThanAsync(after).WaitAsync(TimeSpan.FromSeconds(wait), ending.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
         var events = host.Events.After(after).Select(static e => new NoticedEvent(e.Number, e.Time, "refusedDocument", e.Reason, e.Suppressed, e.Subject, e.Peer.Length > 0 ? e.Peer : null));
-        return context.AnswerAsync(new NoticedEvents(host.Started, [.. events]), AuditJson.Default.NoticedEvents);
+        await context.AnswerAsync(new NoticedEvents(host.Started, [.. events]), AuditJson.Default.NoticedEvents).ConfigureAwait(false);
     }
 
     private async Task SupersededAsync(HttpContext context, IReadOnlyList<StoredVersion> unit)
