@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds once, checks the formatting, runs the unit suites and then tests/e2e, one after another.
+# Builds once, runs the unit suites and then tests/e2e, and checks the formatting beside them.
 # The last line is "N passed, N failed, N skipped"; the exit code is 0 only when none failed.
 # Words after it restrict the run to suites whose folder has one of these names: scripts/test.sh links e2e
 set -uo pipefail
@@ -77,10 +77,10 @@ wanted() {
 only=("$@")
 
 check build dotnet build Florete.sln -c "$configuration" --nologo -v quiet || closing
-# The formatting is looked at beside the unit suites, and judged after them, for time is short.
+# The formatting is looked at by what the tests leave of the processors, and judged at the end: time is short.
 formatting() { wait "$format" || { cat "$results/format-output.log"; return 1; }; }
 if [ ${#only[@]} = 0 ]; then
-  dotnet format Florete.sln --verify-no-changes --no-restore >"$results/format-output.log" 2>&1 </dev/null &
+  nice -n 19 dotnet format Florete.sln --verify-no-changes --no-restore >"$results/format-output.log" 2>&1 </dev/null &
   format=$!
 fi
 # Two suites at a time: each has moments when it waits.
@@ -90,7 +90,6 @@ for project in tests/*/*.csproj; do
   name=${name%%/*}
   if [ "$name" != e2e ] && wanted "$name"; then suites+=("$name"); fi
 done
-run_all() { local name; for name in "$@"; do run "$name" "tests/$name" 300; done; }
 # The whole run ends within half an hour: the end-to-end suite gets what is left of it. Most of its tests have the machine for themselves; those that mostly
 # wait, and judge no time, run side by side: the longest beside the unit suites, the others in two lanes (docs/testing.md).
 left() { echo $((1780 - (SECONDS - started))); }
@@ -98,13 +97,10 @@ if wanted e2e; then
   run e2e-lane-0 tests/e2e "$(left)" Lane=0 &
   longest=$!
 fi
-half=$(((${#suites[@]} + 1) / 2))
-run_all "${suites[@]:half}" &
-second=$!
-run_all "${suites[@]:0:half}"
-wait "$second"
+export -f run
+export configuration results
+printf '%s\n' "${suites[@]}" | xargs -r -P 2 -I '{}' bash -c 'run {} tests/{} 300'
 for name in "${suites[@]}"; do judge "$name"; done
-[ ${#only[@]} -gt 0 ] || check format formatting
 if wanted e2e; then
   run e2e-lane-1 tests/e2e "$(left)" 'Lane=1&Lane!=0' &
   first=$!
@@ -116,4 +112,5 @@ if wanted e2e; then
   run e2e tests/e2e "$(left)" 'Lane!=0&Lane!=1&Lane!=2'
   judge e2e
 fi
+[ ${#only[@]} -gt 0 ] || check format formatting
 closing
