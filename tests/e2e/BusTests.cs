@@ -4,7 +4,7 @@ using Xunit.Abstractions;
 namespace Florete.EndToEnd.Tests;
 
 /// <summary>The bus over real flor, with real programs.</summary>
-[Trait("Lane", "0")]
+[Trait("Lane", "1")]
 public sealed class BusTests(ITestOutputHelper output)
 {
     [Fact]

@@ -46,7 +46,7 @@ public sealed partial class RealClientsTests(ITestOutputHelper output)
     }
 
     [Fact]
-    [Trait("Lane", "0")]
+    [Trait("Lane", "2")]
     public async Task Pgbench_runs_for_thirty_seconds_without_a_failed_transaction()
     {
         await using var lab = await Lab.OpenAsync(output);
