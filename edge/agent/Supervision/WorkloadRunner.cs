@@ -3,6 +3,7 @@ using Florete.Agent.Configuration;
 using Florete.Agent.Contracts;
 using Florete.Agent.Health;
 using Florete.Agent.Processes;
+using Florete.Hosting;
 using Microsoft.Extensions.Logging;
 
 namespace Florete.Agent.Supervision;
@@ -125,10 +126,8 @@ internal sealed partial class WorkloadRunner
         var due = supervision.Due is { } first && first < logDue ? first : logDue;
         var wait = due - Now;
         if (wait <= TimeSpan.Zero) return;
-        // Timers count whole milliseconds, and may be one early: less would be no wait at all, again and again until it is over.
-        wait = TimeSpan.FromMilliseconds(Math.Ceiling(wait.TotalMilliseconds) + 1);
         using var over = new CancellationTokenSource();
-        List<Task> tasks = [wished, Task.Delay(wait, time, over.Token)];
+        List<Task> tasks = [wished, Task.Delay(TimerWait.Past(wait), time, over.Token)];
         if (check is not null) tasks.Add(check);
         if (process is not null) tasks.Add(process.Ended);
         await Task.WhenAny(tasks).ConfigureAwait(false);

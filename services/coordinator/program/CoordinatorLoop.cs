@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Florete.Coordination.Contracts;
+using Florete.Hosting;
 using Florete.Identities;
 using Florete.Portals;
 using Florete.Runtime;
@@ -144,8 +145,7 @@ internal sealed partial class CoordinatorLoop : IAsyncDisposable
                 await waiting.ConfigureAwait(false);
                 waiting = arrivals.WaitAsync(cancellationToken);
             }
-            // Timers count whole milliseconds, and may be one early: less would be no wait at all, again and again until it is over.
-            var wait = sleep < LongestSleep ? TimeSpan.FromMilliseconds(Math.Ceiling(sleep.TotalMilliseconds) + 1) : LongestSleep;
+            var wait = sleep < LongestSleep ? TimerWait.Past(sleep) : LongestSleep;
             using (var over = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken))
             {
                 await Task.WhenAny(waiting, Task.Delay(wait, over.Token)).ConfigureAwait(false);
