@@ -23,10 +23,10 @@ public static class CoordinationProtocol
     public const int MaxVia = 4;
 
     /// <summary>A program says where it stands at least so often.</summary>
-    public static readonly TimeSpan StandInterval = TimeSpan.FromMilliseconds(700);
+    public static readonly TimeSpan StandInterval = TimeSpan.FromMilliseconds(1200);
 
     /// <summary>One that has not for so long stands no longer.</summary>
-    public static readonly TimeSpan StandPatience = TimeSpan.FromMilliseconds(1500);
+    public static readonly TimeSpan StandPatience = TimeSpan.FromMilliseconds(2500);
 
     /// <summary>Name of a vertex, or of a cluster: a DNS label of <c>a-z 0-9 -</c> (RFC 1123 § 2.1).</summary>
     public static bool IsName(ReadOnlySpan<char> text)

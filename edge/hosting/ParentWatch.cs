@@ -3,7 +3,7 @@ namespace Florete.Hosting;
 /// <summary>Notices that another process has ended, by polling: there is no portable event for a process that is not a child.</summary>
 public static class ParentWatch
 {
-    private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(500);
+    private static readonly TimeSpan Interval = TimeSpan.FromSeconds(2);
 
     /// <summary>Completes when the process is gone.</summary>
     public static async Task WaitAsync(int processId, CancellationToken cancellationToken)

@@ -6,7 +6,10 @@ namespace Florete.Links;
 /// Signs of life and measurement between the two ends of a link, whatever carries it: when a keep-alive is due, what it says, and what the
 /// neighbour's says (docs/protocols/link-udp.md "Liveness"). Pure: fed with events and time.
 /// </summary>
-internal sealed class LinkPulse(Liveness liveness, PathQuality quality)
+/// <param name="liveness">Of this end.</param>
+/// <param name="quality">What is measured.</param>
+/// <param name="follows">This end waits a little for the other's keep-alive and speaks with it: if both only kept time, their words would cross.</param>
+internal sealed class LinkPulse(Liveness liveness, PathQuality quality, bool follows)
 {
     // A timer that fires so much late says that our own loop did not run.
     private static readonly TimeSpan Stall = TimeSpan.FromMilliseconds(10);
@@ -14,11 +17,19 @@ internal sealed class LinkPulse(Liveness liveness, PathQuality quality)
     // An answer to a question; a neighbour that asks more often gets no more.
     private static readonly TimeSpan LeastAnswerInterval = TimeSpan.FromMilliseconds(5);
 
+    // A quarter of the time to the next keep-alive may be left out when the loop runs anyway: so the links of a vertex come to speak in the same turns.
+    private const int SlackDivisor = 4;
+
+    // Half of it when the neighbour has just spoken, so that the two ends do too; once, as who speaks at half time each time speaks twice as often.
+    private const int AnswerSlackDivisor = 2;
+
+    private const int FollowDivisor = 10;
+
     private Instant lastKeepAlive = new(0);
     private Instant wakesAt = Instant.Never;
     private ulong peerSent;
     private Instant peerSentAt;
-    private bool isAnswerDue, isQuestionDue;
+    private bool isAnswerDue, isQuestionDue, wasDrawn;
 
     /// <summary>When the loop did not run in time, the neighbour is not to blame. Asked by the timer and by what arrives, whichever is first after a stall.</summary>
     public void ForgiveOwnStall(Instant now)
@@ -45,6 +56,21 @@ internal sealed class LinkPulse(Liveness liveness, PathQuality quality)
     /// <summary>A question is due now, whatever was heard; at most as often as an answer.</summary>
     public void AskAtOnce() => isQuestionDue = true;
 
+    /// <summary>How much earlier than at <paramref name="wake"/> the timer may fire in a turn that happens anyway.</summary>
+    public static TimeSpan SlackOf(Instant wake, Instant now) => (wake - now) / SlackDivisor;
+
+    /// <summary>Is it time for a keep-alive, in a turn at this time?</summary>
+    /// <param name="lastSent">When anything was sent last.</param>
+    /// <param name="now">The turn's time.</param>
+    public bool IsKeepAliveDue(Instant lastSent, Instant now)
+    {
+        var early = KeepAliveAt(lastSent, now) - now;
+        if (early <= TimeSpan.Zero) return true;
+        if (isAnswerDue || isQuestionDue || liveness.IsFailing || now >= liveness.AsksAt) return false;
+        if (early <= liveness.Times.Interval / SlackDivisor) return true;
+        return peerSentAt == now && !wasDrawn && early <= liveness.Times.Interval / AnswerSlackDivisor;
+    }
+
     /// <summary>When a keep-alive is due; <paramref name="lastSent"/>: when anything was sent last.</summary>
     public Instant KeepAliveAt(Instant lastSent, Instant now)
     {
@@ -54,7 +80,8 @@ internal sealed class LinkPulse(Liveness liveness, PathQuality quality)
         if (now >= liveness.AsksAt) return lastKeepAlive + liveness.Times.AskInterval;
         // A keep-alive made in this turn leaves at its end, so it is not in lastSent yet.
         var lastWord = lastSent > lastKeepAlive ? lastSent : lastKeepAlive;
-        var idle = Instant.Min(lastWord + liveness.Times.Interval, lastKeepAlive + liveness.Times.ReportInterval);
+        var interval = liveness.Times.Interval + (follows ? liveness.Times.Interval / FollowDivisor : TimeSpan.Zero);
+        var idle = Instant.Min(lastWord + interval, lastKeepAlive + liveness.Times.ReportInterval);
         return Instant.Min(idle, liveness.AsksAt);
     }
 
@@ -62,6 +89,7 @@ internal sealed class LinkPulse(Liveness liveness, PathQuality quality)
     public KeepAlive Next(ulong received, ulong lost, Instant now)
     {
         quality.OnReceiving(received, lost, now);
+        wasDrawn = now - lastKeepAlive < 0.75 * liveness.Times.Interval;
         lastKeepAlive = now;
         isAnswerDue = false;
         var asks = isQuestionDue || now >= liveness.AsksAt;
@@ -71,7 +99,7 @@ internal sealed class LinkPulse(Liveness liveness, PathQuality quality)
             peerSent == 0 ? 0 : (uint)Math.Min(uint.MaxValue, (now - peerSentAt).TotalMicroseconds), received, lost);
     }
 
-    /// <summary>The neighbour's keep-alive. True: it asks for an answer, so the timer must be set anew.</summary>
+    /// <summary>The neighbour's keep-alive. True: it is news; one of ours may be due now, and the timer must be set anew.</summary>
     public bool OnKeepAlive(in KeepAlive message, Instant now)
     {
         liveness.OnKeepAlive(message, now);
@@ -84,8 +112,8 @@ internal sealed class LinkPulse(Liveness liveness, PathQuality quality)
             quality.OnRoundTrip(TimeSpan.FromMicroseconds(Math.Clamp(microseconds, -1, 3_600_000_000)));
         }
         quality.OnSendingReport(message.ReceivedSegments, message.LostSegments, now);
-        if (!message.AnswerNow || isAnswerDue) return false;
-        return isAnswerDue = true;
+        isAnswerDue |= message.AnswerNow;
+        return true;
     }
 
     /// <summary>Why the link is down, by what is known now; null while it is up.</summary>

@@ -39,7 +39,7 @@ internal sealed class NativeLink : PortalConnection, IDatagramSink
         loop = below.Loop;
         liveness = new Liveness(loop.Now, LivenessTimes.Native(options.KeepAlive));
         quality = new PathQuality(below.Quality.CapacityBitsPerSecond);
-        pulse = new LinkPulse(liveness, quality);
+        pulse = new LinkPulse(liveness, quality, follows: Remote < Local);
         timer = loop.CreateTimer(OnTimer);
         flow = new Flow(this);
         below.Sink = this;
@@ -103,7 +103,9 @@ internal sealed class NativeLink : PortalConnection, IDatagramSink
         switch ((LinkMessageType)message[0])
         {
             case LinkMessageType.KeepAlive when KeepAlive.TryRead(message, out var keepAlive):
-                if (pulse.OnKeepAlive(keepAlive, loop.Now) && timer.IsSet) SetTimer(loop.Now);
+                if (!pulse.OnKeepAlive(keepAlive, loop.Now) || !timer.IsSet) break;
+                if (pulse.IsKeepAliveDue(lastSent, loop.Now)) OnTimer();
+                else SetTimer(loop.Now);
                 break;
             case LinkMessageType.Goodbye when message.Length >= 2:
                 var reason = (GoodbyeReason)message[1];
@@ -124,12 +126,16 @@ internal sealed class NativeLink : PortalConnection, IDatagramSink
             Close(reason, UdpLink.ErrorOf(reason, $"Nothing was heard from {Remote} for {liveness.Detection.TotalMilliseconds:0} ms."), tellNeighbour: true);
             return;
         }
-        if (pulse.KeepAliveAt(lastSent, now) <= now) SendKeepAlive(now);
+        if (pulse.IsKeepAliveDue(lastSent, now)) SendKeepAlive(now);
         if (quality.TakeNews(now)) flow.Sink?.OnQualityChanged();
         if (!isClosed) SetTimer(now);
     }
 
-    private void SetTimer(Instant now) => timer.Set(pulse.WakeAt(Instant.Never, lastSent, now));
+    private void SetTimer(Instant now)
+    {
+        var wake = pulse.WakeAt(Instant.Never, lastSent, now);
+        timer.Set(wake, LinkPulse.SlackOf(wake, now));
+    }
 
     private void SendKeepAlive(Instant now)
     {

@@ -39,7 +39,11 @@ internal sealed partial class UdpLink
             Close(GoodbyeReason.Limit, Late, ErrorOf(GoodbyeReason.Limit, Late), tellNeighbour: true);
             return;
         }
-        var now = port.Loop.Now;
+        LookAfter(port.Loop.Now);
+    }
+
+    private void LookAfter(Instant now)
+    {
         pulse.ForgiveOwnStall(now);
         opening.Expire(now);
         reassembler.Expire(now);
@@ -73,7 +77,7 @@ internal sealed partial class UdpLink
             renewAt = now + LeastRenewalInterval;
             owner.OnRenewalDue(this);
         }
-        if (pulse.KeepAliveAt(transmitter.LastSent, now) <= now) SendKeepAlive(now);
+        if (pulse.IsKeepAliveDue(transmitter.LastSent, now)) SendKeepAlive(now);
         if (mtu.NextProbe(now) is var size and > 0) SendProbe(size);
         if (candidate is { } address && now >= nextChallenge) SendChallenge(address, now);
         if (quality.TakeNews(now)) flow.Sink?.OnQualityChanged();
@@ -82,7 +86,8 @@ internal sealed partial class UdpLink
 
     private void SetTimer(Instant now)
     {
-        timer.Set(pulse.WakeAt(candidate is null ? mtu.NextAt : Instant.Min(mtu.NextAt, nextChallenge), transmitter.LastSent, now));
+        var wake = pulse.WakeAt(candidate is null ? mtu.NextAt : Instant.Min(mtu.NextAt, nextChallenge), transmitter.LastSent, now);
+        timer.Set(wake, LinkPulse.SlackOf(wake, now));
     }
 
     private void SendKeepAlive(Instant now)
@@ -108,7 +113,10 @@ internal sealed partial class UdpLink
         switch ((LinkMessageType)message[0])
         {
             case LinkMessageType.KeepAlive when KeepAlive.TryRead(message, out var keepAlive):
-                if (pulse.OnKeepAlive(keepAlive, now)) SetTimer(now);
+                if (!pulse.OnKeepAlive(keepAlive, now) || !IsUp) break;
+                // What is due now is done in this turn: the timer, which does the rest too, would need one of its own.
+                if (pulse.IsKeepAliveDue(transmitter.LastSent, now)) LookAfter(now);
+                else SetTimer(now);
                 break;
             case LinkMessageType.PathChallenge when message.Length >= 1 + ChallengeBytes:
                 SendSmall(LinkMessageType.PathResponse, message.Slice(1, ChallengeBytes), transmitter.To);

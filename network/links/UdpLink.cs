@@ -38,7 +38,7 @@ internal sealed partial class UdpLink : PortalConnection
         reassembler = new Reassembler(port.Pool, port.Counters);
         liveness = new Liveness(Began, LivenessTimes.Udp, survivedGap);
         quality = new PathQuality(capacity);
-        pulse = new LinkPulse(liveness, quality);
+        pulse = new LinkPulse(liveness, quality, follows: Remote < Local);
         mtu = new MtuSearch(control.To.IsIPv4, Began);
         transmitter = new LinkTransmitter(port, sealing, queues, liveness, mtu, control.To, peerHello.LinkIndex);
         Observed = peerHello.Observed;

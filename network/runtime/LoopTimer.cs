@@ -16,13 +16,19 @@ public sealed class LoopTimer
 
     public bool IsSet => Position >= 0;
 
+    /// <summary>How much before its deadline it may fire, in a turn that something else has begun: a turn of its own costs a wake of the processor.</summary>
+    public TimeSpan Slack { get; internal set; }
+
     internal int Position { get; set; } = -1;
 
     internal long Order { get; set; }
 
     /// <summary>Sets or moves the deadline; <see cref="Instant.Never"/> cancels.</summary>
-    public void Set(Instant deadline)
+    /// <param name="deadline">When it fires at the latest.</param>
+    /// <param name="slack">See <see cref="Slack"/>; less than the wait, or it fires again and again.</param>
+    public void Set(Instant deadline, TimeSpan slack = default)
     {
+        Slack = slack;
         if (deadline == Instant.Never) Cancel();
         else heap.Set(this, deadline);
     }
@@ -40,9 +46,10 @@ internal sealed class TimerHeap
 
     public Instant Next => items.Count == 0 ? Instant.Never : items[0].Deadline;
 
+    /// <summary>The next one that fires in a turn at this time. Slack counts for the earliest alone: to look for others would cost more than they save.</summary>
     public LoopTimer? TakeDue(Instant now)
     {
-        if (items.Count == 0 || items[0].Deadline > now) return null;
+        if (items.Count == 0 || items[0].Deadline - items[0].Slack > now) return null;
         var due = items[0];
         Remove(due);
         return due;

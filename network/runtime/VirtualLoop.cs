@@ -34,8 +34,12 @@ public sealed class VirtualLoop : EventLoop
         }
     }
 
+    /// <summary>Turns so far: how often a loop with a thread would have woken.</summary>
+    public long Turns { get; private set; }
+
     internal void Turn()
     {
+        Turns++;
         Now = clock.Now;
         Enter(out var outer);
         try

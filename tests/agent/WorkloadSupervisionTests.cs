@@ -37,7 +37,25 @@ public class WorkloadSupervisionTests
         supervision.Checked(now, HealthAnswer.Ready);
         Assert.Equal(WorkloadPhase.Ready, supervision.Phase);
         Assert.Equal("", supervision.Reason);
-        Assert.Equal(now + Health.Every, supervision.Due);
+        Assert.Equal(Health.Every, supervision.Due);
+    }
+
+    [Fact]
+    public void Workloads_that_became_ready_at_different_times_are_asked_at_the_same_moments()
+    {
+        FsCheck.Check.QuickThrowOnFailure(Prop.ForAll<ushort>(milliseconds =>
+        {
+            now = TimeSpan.FromMilliseconds(milliseconds);
+            var supervision = Started();
+            Assert.Equal(SupervisionStep.Check, supervision.Next(now));
+            supervision.Checked(now, HealthAnswer.Ready);
+            var due = supervision.Due!.Value;
+            Assert.Equal(0, due.Ticks % Health.Every.Ticks);
+            Assert.InRange(due - now, Health.Every / 2, 1.5 * Health.Every);
+            Assert.Equal(SupervisionStep.Check, supervision.Next(due));
+            supervision.Checked(due + TimeSpan.FromMilliseconds(3), HealthAnswer.Ready);
+            Assert.Equal(due + Health.Every, supervision.Due);
+        }));
     }
 
     [Fact]
@@ -81,7 +99,7 @@ public class WorkloadSupervisionTests
         supervision.Checked(now, HealthAnswer.Ready);
         for (var i = 0; i < 10; i++)
         {
-            Pass(Health.Every);
+            now = supervision.Due!.Value;
             Assert.Equal(SupervisionStep.Check, supervision.Next(now));
             supervision.Checked(now, HealthAnswer.NotReady("waits for others"));
             Assert.Equal(WorkloadPhase.Failing, supervision.Phase);
@@ -100,7 +118,7 @@ public class WorkloadSupervisionTests
         {
             Assert.Equal(SupervisionStep.Check, supervision.Next(now));
             supervision.Checked(now, HealthAnswer.Broken("no"));
-            if (supervision.Phase != WorkloadPhase.Stopping) Assert.Equal(now += Health.Every, supervision.Due);
+            if (supervision.Phase != WorkloadPhase.Stopping) now = supervision.Due!.Value;
         }
         Assert.Equal(SupervisionStep.Terminate, supervision.Next(now));
     }

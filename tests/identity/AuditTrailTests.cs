@@ -162,6 +162,14 @@ public sealed class AuditTrailTests : IDisposable
         Assert.Equal([(7, AuditSource.Patience), (0, TimeSpan.Zero), (2, AuditSource.Patience)], flor.Questions);
         flor.Questions.Clear();
 
+        // It has told nothing yet: the trail's place is still of the run before, and its first event is waited for.
+        flor.Run += TimeSpan.FromMinutes(1);
+        var before = new AuditPlace(flor.Run - TimeSpan.FromMinutes(1), 2);
+        await flor.AfterAsync(before, waits: true, default);
+        await flor.AfterAsync(before, waits: true, default);
+        Assert.Equal([(2, AuditSource.Patience), (0, TimeSpan.Zero), (0, AuditSource.Patience)], flor.Questions);
+        flor.Questions.Clear();
+
         flor.Problem = new IOException("It went away.");
         await Assert.ThrowsAsync<IOException>(() => flor.AfterAsync(new AuditPlace(flor.Run, 2), waits: true, default));
         flor.Problem = null;

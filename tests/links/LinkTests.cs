@@ -161,13 +161,36 @@ public class LinkTests
     {
         var start = new Florete.Runtime.Instant(0) + TimeSpan.FromSeconds(10);
         var liveness = new Liveness(start);
-        var pulse = new LinkPulse(liveness, new PathQuality(null));
+        var pulse = new LinkPulse(liveness, new PathQuality(null), follows: false);
         var now = start + LivenessTimes.Udp.Interval;
         liveness.OnAuthenticated(now);
         Assert.True(pulse.KeepAliveAt(start, now) <= now);
         pulse.Next(0, 0, now);
         // It leaves at the end of the turn: what was sent last is still what was sent before.
         Assert.Equal(now + LivenessTimes.Udp.Interval, pulse.WakeAt(Florete.Runtime.Instant.Never, start, now));
+    }
+
+    [Fact]
+    public void A_vertex_at_rest_speaks_to_all_neighbours_in_turns_that_one_of_them_begins()
+    {
+        using var meeting = new Meeting();
+        meeting.Network.SetAll(new PathProperties { Delay = TimeSpan.FromMilliseconds(1), Jitter = TimeSpan.FromMilliseconds(0.5) });
+        var b = meeting.Join("b", "10.0.0.2:7000");
+        Member[] others = [meeting.Join("a", "10.0.0.1:7000", neighbours: ("b", "10.0.0.2:7000")), meeting.Join("c", "10.0.0.3:7000", neighbours: ("b", "10.0.0.2:7000"))];
+        foreach (var other in others)
+        {
+            _ = meeting.Wait(other.Connect("b"));
+            meeting.Clock.Run(TimeSpan.FromMilliseconds(1015));
+        }
+        // Beyond the search for the MTU.
+        meeting.Clock.Run(TimeSpan.FromSeconds(30));
+        var (turns, turnsOfC, heard) = (b.Loop.Turns, others[1].Loop.Turns, b.Portal.Counters.Received);
+        meeting.Clock.Run(TimeSpan.FromSeconds(10));
+        // 25 keep-alives a second in each direction of each link: 100 events, of which those of one direction of one link at least fall into turns of others.
+        Assert.InRange(b.Portal.Counters.Received - heard, 480, 600);
+        Assert.InRange(b.Loop.Turns - turns, 480, 780);
+        // c follows b: it wakes only when it hears from it.
+        Assert.InRange(others[1].Loop.Turns - turnsOfC, 240, 300);
     }
 
     [Fact]

@@ -40,6 +40,24 @@ public class LoopTests
     }
 
     [Fact]
+    public void A_timer_with_slack_fires_in_a_turn_that_happens_anyway_and_else_at_its_deadline()
+    {
+        var clock = new VirtualClock();
+        var loop = new VirtualLoop(clock);
+        var fired = new List<Instant>();
+        var timer = loop.CreateTimer(() => fired.Add(loop.Now));
+        var start = clock.Now;
+        foreach (var other in new[] { 20, 35 })
+        {
+            timer.Set(clock.Now + TimeSpan.FromMilliseconds(40), TimeSpan.FromMilliseconds(10));
+            clock.Run(TimeSpan.FromMilliseconds(other));
+            loop.Post(static () => { });
+            clock.Run(TimeSpan.FromMilliseconds(45 - other));
+        }
+        Assert.Equal([start + TimeSpan.FromMilliseconds(40), start + TimeSpan.FromMilliseconds(45 + 35)], fired);
+    }
+
+    [Fact]
     public async Task A_thread_loop_runs_what_other_threads_post_and_awaits_continue_on_it()
     {
         await using var loop = new ThreadLoop("test");

@@ -63,7 +63,7 @@ public enum RestartRule
 /// <summary>How a workload is asked whether it is ready: exactly one of <see cref="Url"/> and <see cref="Socket"/>.</summary>
 /// <param name="Url">Answers 2xx when ready.</param>
 /// <param name="Socket">A Unix socket that accepts when ready.</param>
-/// <param name="Every">Between two questions to one that is ready.</param>
+/// <param name="Every">Between two questions to one that is ready; the first comes after half of it to one and a half.</param>
 /// <param name="Within">For an answer.</param>
 /// <param name="Failures">In a row, to be started again.</param>
 public sealed record HealthConfiguration(Uri? Url, string? Socket, TimeSpan Every, TimeSpan Within, int Failures)

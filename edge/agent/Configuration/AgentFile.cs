@@ -131,7 +131,7 @@ public static class AgentFile
             var url = section.Value<Uri>("url", null, Url);
             var socket = SocketPath(section, "socket", null);
             if (section.Has("url") == section.Has("socket")) workload.Problem("health", "write one of url: and socket:, as in health: {url: http://storage.rete/v1/health}");
-            var every = Duration(section, "every", 5);
+            var every = Duration(section, "every", 10);
             var within = Duration(section, "within", 2);
             var failures = section.Has("failures") ? section.Number("failures", 1, 1000, "write how many, as in failures: 3") : 3;
             section.Finish();

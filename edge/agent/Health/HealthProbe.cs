@@ -17,7 +17,7 @@ public sealed class HealthProbe : IHealthProbe, IDisposable
     private const int MaxAnswerBytes = 64 * 1024;
 
     // A kept connection costs much less than a new one. It proves that its process answers, but not that a new one can be made: so that is tried now and then.
-    private static readonly TimeSpan KeptFor = TimeSpan.FromSeconds(20);
+    private static readonly TimeSpan KeptFor = TimeSpan.FromSeconds(40);
 
     private readonly HttpClient local;
     private readonly HttpClient? byPortal;

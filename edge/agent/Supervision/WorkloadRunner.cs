@@ -23,7 +23,6 @@ internal sealed partial class WorkloadRunner
     // Wishes that say the same are one wish.
     private readonly Channel<Wish> wishes = Channel.CreateBounded<Wish>(new BoundedChannelOptions(16) { FullMode = BoundedChannelFullMode.DropOldest });
     private readonly Task running;
-    private readonly long origin;
     private WorkloadProcess? process;
     private TimeSpan startedAt;
     private long? readyMilliseconds;
@@ -40,7 +39,6 @@ internal sealed partial class WorkloadRunner
         WorkloadConfiguration workload, WorkloadMark mark, FoundProcess? found, WorkloadLog log, IHealthProbe probe, TimeProvider time, ILogger logger)
     {
         (this.workload, this.mark, this.log, this.probe, this.time, this.logger) = (workload, mark, log, probe, time, logger);
-        origin = time.GetTimestamp();
         supervision = new WorkloadSupervision(workload, Random.Shared.NextDouble);
         status = new WorkloadStatus(workload.Name, supervision.Phase, supervision.Reason, null, 0, time.GetUtcNow(), null, log.File);
         if (found is not null)
@@ -67,7 +65,8 @@ internal sealed partial class WorkloadRunner
     /// <summary>Completes when it has been stopped; a fault of the agent itself shows here.</summary>
     public Task Completion => running;
 
-    private TimeSpan Now => time.GetElapsedTime(origin);
+    // One origin for all runners of an agent: their workloads are asked at the same moments.
+    private TimeSpan Now => time.GetElapsedTime(0);
 
     public void Restart() => wishes.Writer.TryWrite(Wish.Restart);
 
@@ -81,6 +80,7 @@ internal sealed partial class WorkloadRunner
     private async Task RunAsync()
     {
         using var checking = new CancellationTokenSource();
+        using var alarm = new Alarm(time);
         Task<HealthAnswer>? check = null;
         var wished = wishes.Reader.WaitToReadAsync().AsTask();
         var logDue = Now + LogCheckEvery;
@@ -115,23 +115,21 @@ internal sealed partial class WorkloadRunner
             }
             Publish();
             if (isStopped && supervision.Phase == WorkloadPhase.Ended) break;
-            await WaitAsync(wished, check, logDue).ConfigureAwait(false);
+            await WaitAsync(wished, check, logDue, alarm).ConfigureAwait(false);
         }
         await checking.CancelAsync().ConfigureAwait(false);
         if (check is not null) await check.ContinueWith(static _ => { }, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default).ConfigureAwait(false);
     }
 
-    private async Task WaitAsync(Task wished, Task? check, TimeSpan logDue)
+    private async Task WaitAsync(Task wished, Task? check, TimeSpan logDue, Alarm alarm)
     {
         var due = supervision.Due is { } first && first < logDue ? first : logDue;
         var wait = due - Now;
         if (wait <= TimeSpan.Zero) return;
-        using var over = new CancellationTokenSource();
-        List<Task> tasks = [wished, Task.Delay(TimerWait.Past(wait), time, over.Token)];
+        List<Task> tasks = [wished, alarm.After(wait)];
         if (check is not null) tasks.Add(check);
         if (process is not null) tasks.Add(process.Ended);
         await Task.WhenAny(tasks).ConfigureAwait(false);
-        await over.CancelAsync().ConfigureAwait(false);
     }
 
     private void Do(SupervisionStep step)

@@ -122,11 +122,11 @@ public sealed class WorkloadSupervision(WorkloadConfiguration workload, Func<dou
         if (Phase is not (WorkloadPhase.Starting or WorkloadPhase.Ready or WorkloadPhase.Failing)) return;
         Reason = answer.Reason;
         var isYoung = Phase == WorkloadPhase.Starting && now < startedAt + workload.StartWithin;
-        checkDue = now + (isYoung ? ImpatientEvery : workload.Health!.Every);
+        checkDue = isYoung ? now + ImpatientEvery : NextCheck(now);
         if (answer.State == HealthState.Ready)
         {
             (Phase, hasAnswered, failedChecks) = (WorkloadPhase.Ready, true, 0);
-            checkDue = now + workload.Health!.Every;
+            checkDue = NextCheck(now);
             return;
         }
         if (Phase != WorkloadPhase.Starting) Phase = WorkloadPhase.Failing;
@@ -137,8 +137,8 @@ public sealed class WorkloadSupervision(WorkloadConfiguration workload, Func<dou
         }
         if (!hasAnswered) return;
         // One that answered and does so no more is given the time that one in work has.
-        checkDue = now + workload.Health!.Every;
-        if (++failedChecks >= workload.Health.Failures) Anew($"not healthy {failedChecks} times in a row: {answer.Reason}");
+        checkDue = NextCheck(now);
+        if (++failedChecks >= workload.Health!.Failures) Anew($"not healthy {failedChecks} times in a row: {answer.Reason}");
     }
 
     /// <summary>Somebody wants it started anew, at once.</summary>
@@ -156,6 +156,13 @@ public sealed class WorkloadSupervision(WorkloadConfiguration workload, Func<dou
         isToStay = true;
         if (Phase == WorkloadPhase.Waiting) (Phase, Reason) = (WorkloadPhase.Ended, "stopped");
         else if (IsRunning) Phase = WorkloadPhase.Stopping;
+    }
+
+    // At multiples of the interval, the second next where the next is close: all workloads that are asked equally often are asked at once, and the node wakes once for all of them.
+    private TimeSpan NextCheck(TimeSpan now)
+    {
+        var every = workload.Health!.Every;
+        return every * (Math.Round(now / every) + 1);
     }
 
     private void Anew(string reason) => (Phase, Reason) = (WorkloadPhase.Stopping, reason);

@@ -7,8 +7,13 @@ namespace Florete.Layers;
 /// <content>Connections to an instance that is out of reach while another is not (docs/protocols/transport.md, "Instances").</content>
 internal sealed partial class TransportEndpoint
 {
-    // A device that roams and a link that is plugged again are back by then, and a caller that waits on a dead instance has not waited long.
-    private static readonly TimeSpan LongestAbsence = TimeSpan.FromSeconds(5);
+    // With the time to see that a link is dead, a caller leaves a dead instance within a second.
+    private static readonly TimeSpan LongestAbsence = TimeSpan.FromMilliseconds(800);
+
+    // A device that roams and a link that is plugged again are back by then: who wants this very instance gains nothing by an earlier end.
+    private static readonly TimeSpan LongestAbsenceOfTheWanted = TimeSpan.FromSeconds(5);
+
+    private static readonly TimeSpan LookAgain = TimeSpan.FromSeconds(5);
 
     private readonly LoopTimer absenceTimer;
 
@@ -32,13 +37,13 @@ internal sealed partial class TransportEndpoint
         var next = Instant.Never;
         foreach (var connection in connections.Where(static c => c.AbsentSince != Instant.Never).ToArray())
         {
-            var due = connection.AbsentSince + LongestAbsence;
+            var due = connection.AbsentSince + (connection.Key!.IsInstanceWanted ? LongestAbsenceOfTheWanted : LongestAbsence);
             if (due > Loop.Now)
                 next = Instant.Min(next, due);
             else if (directory.VerticesOf(connection.Remote).Any(v => v != connection.RemoteVertex))
                 connection.Close(PortalError.Unreachable, $"{connection.RemoteVertex} cannot be reached, and another instance of {connection.Remote} can.");
             else
-                next = Instant.Min(next, Loop.Now + LongestAbsence);
+                next = Instant.Min(next, Loop.Now + LookAgain);
         }
         absenceTimer.Set(next);
     }

@@ -44,7 +44,7 @@ internal sealed partial class TransportEndpoint
                 instances.Asked(target, vertex);
                 try
                 {
-                    var key = new TransportKey(caller.Id, target, vertex, options.Class);
+                    var key = new TransportKey(caller.Id, target, vertex, options.Class, options.Instance is not null);
                     var connection = await ConnectToAsync(key, caller, options.Mode, deadline, token);
                     instances.Answered(target, vertex);
                     return connection;

@@ -12,7 +12,7 @@ namespace Florete.Coordination;
 public sealed class Coordinator(string cluster)
 {
     /// <summary>Shorter than <see cref="CoordinationProtocol.StandInterval"/>: a machine that is busy is not to cost the candidacy.</summary>
-    public static readonly TimeSpan StandInterval = TimeSpan.FromMilliseconds(500);
+    public static readonly TimeSpan StandInterval = TimeSpan.FromSeconds(1);
 
     /// <summary>A new coordinator waits so long, and no longer, until it knows which paths are wanted: what its predecessor has decided would be taken away, and come again.</summary>
     public static readonly TimeSpan PathPatience = TimeSpan.FromSeconds(3);

@@ -108,6 +108,7 @@ internal sealed partial class CoordinatorLoop : IAsyncDisposable
 
     private async Task TurnAsync(Coordinator turning, VertexAttendance vertex, DecisionSender sender, VertexClient client, CancellationToken cancellationToken)
     {
+        using var alarm = new Alarm(TimeProvider.System);
         var waiting = arrivals.WaitAsync(cancellationToken);
         while (true)
         {
@@ -145,12 +146,7 @@ internal sealed partial class CoordinatorLoop : IAsyncDisposable
                 await waiting.ConfigureAwait(false);
                 waiting = arrivals.WaitAsync(cancellationToken);
             }
-            var wait = sleep < LongestSleep ? TimerWait.Past(sleep) : LongestSleep;
-            using (var over = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken))
-            {
-                await Task.WhenAny(waiting, Task.Delay(wait, over.Token)).ConfigureAwait(false);
-                await over.CancelAsync().ConfigureAwait(false);
-            }
+            await Task.WhenAny(waiting, alarm.After(sleep < LongestSleep ? sleep : LongestSleep)).ConfigureAwait(false);
             cancellationToken.ThrowIfCancellationRequested();
         }
     }

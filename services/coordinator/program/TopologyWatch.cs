@@ -6,6 +6,9 @@ namespace Florete.Coordination.Program;
 internal sealed class TopologyWatch(VertexClient client, string vertex, Arrivals arrivals, Func<bool> isWanted)
 {
     private static readonly TimeSpan Interval = TimeSpan.FromSeconds(1);
+
+    // A path that is new is computed without this.
+    private static readonly TimeSpan IdleInterval = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(5);
 
     public async Task RunAsync(CancellationToken cancellationToken)
@@ -13,7 +16,7 @@ internal sealed class TopologyWatch(VertexClient client, string vertex, Arrivals
         byte[] last = [];
         while (true)
         {
-            await Task.Delay(Interval, cancellationToken).ConfigureAwait(false);
+            await Task.Delay(isWanted() ? Interval : IdleInterval, cancellationToken).ConfigureAwait(false);
             if (!isWanted()) continue;
             using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
             patience.CancelAfter(Patience);

@@ -136,8 +136,8 @@ internal sealed class Member
     public IAsyncDisposable Publish(HeldIdentity identity, Func<PortalConnection, Task> serve) =>
         Run(async () => await Vertex.PublishAsync(identity, new Program(Loop, serve)));
 
-    public PortalConnection Connect(HeldIdentity caller, SpiffeId target, int seconds = 60) =>
-        Run(async () => await Vertex.ConnectAsync(caller, target, ConnectOptions.Default), seconds);
+    public PortalConnection Connect(HeldIdentity caller, SpiffeId target, int seconds = 60, ConnectOptions? options = null) =>
+        Run(async () => await Vertex.ConnectAsync(caller, target, options ?? ConnectOptions.Default), seconds);
 
     /// <summary>Hands in a revocation at this vertex.</summary>
     public Revocation Revoke(SpiffeId subject)

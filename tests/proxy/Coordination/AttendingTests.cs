@@ -15,7 +15,7 @@ public class AttendingTests
     private static Candidacy Coordinator(ulong counter) => new(CandidacyState.Coordinator, counter);
 
     [Fact]
-    public void A_program_is_a_candidate_from_its_first_word_until_it_has_been_silent_for_a_second_and_a_half()
+    public void A_program_is_a_candidate_from_its_first_word_until_it_has_been_silent_for_two_seconds_and_a_half()
     {
         using var lab = new CoordinationLab();
         var program = lab.Attend();
@@ -26,7 +26,7 @@ public class AttendingTests
         Assert.Equal([Candidate()], lab.Network.Said);
         Assert.Equal(new CandidateView("a", StandState.Candidate, 0), Assert.Single(program.View.Candidates));
 
-        // 500 ms have gone since its last word.
+        // An interval has gone since its last word.
         lab.Clock.Run(Patience - CoordinationProtocol.StandInterval - TimeSpan.FromMilliseconds(1));
         Assert.Single(lab.Network.Said);
         lab.Clock.Run(TimeSpan.FromMilliseconds(1));

@@ -161,7 +161,7 @@ internal sealed class LabProgram(CoordinationLab lab)
 
     public void Leave() => lab.Turn(() => lab.Core.Leave(attending!));
 
-    /// <summary>Says the same every 500 ms.</summary>
+    /// <summary>Says the same as often as it must.</summary>
     public void Run(TimeSpan duration, StandState state, ulong counter = 0)
     {
         for (var end = lab.Clock.Now + duration; lab.Clock.Now < end;)

@@ -26,15 +26,17 @@ internal abstract class AuditSource(string name)
 /// <summary>A program that is asked, and counts anew when it starts anew.</summary>
 internal abstract class AskedSource(string name) : AuditSource(name)
 {
-    // Of the run that answered last. Of another, whose numbers mean something else, nothing is waited for.
+    // Of the run that answered last; null: it is not known whose numbers would be waited for.
     private DateTimeOffset? run;
 
     public override async Task<NoticedEvents> AfterAsync(AuditPlace place, bool waits, CancellationToken cancellationToken)
     {
         try
         {
-            var told = await AskAsync(place.Number, waits && run == place.Run ? Patience : TimeSpan.Zero, cancellationToken).ConfigureAwait(false);
-            if (told.Started != place.Run && place.Number > 0) told = await AskAsync(0, TimeSpan.Zero, cancellationToken).ConfigureAwait(false);
+            // Of a run of which nothing is in the trail yet, everything is wanted.
+            var after = run is null || run == place.Run ? place.Number : 0;
+            var told = await AskAsync(after, waits && run is not null ? Patience : TimeSpan.Zero, cancellationToken).ConfigureAwait(false);
+            if (told.Started != place.Run && after > 0) told = await AskAsync(0, TimeSpan.Zero, cancellationToken).ConfigureAwait(false);
             run = told.Started;
             return told;
         }
