@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What the control plane costs at rest: starts a local cluster of three nodes as `make up` does, and prints how long it takes until all is ready, then
-# each program's CPU over so many seconds, and its memory (resident; of it mapped files; private). Usage: bench/control-plane.sh [seconds to settle] [seconds]
+# each program's CPU over so many seconds, how often its threads woke, and its memory (resident; its share of what programs have in common; private). Usage: bench/control-plane.sh [seconds to settle] [seconds]
 set -euo pipefail
 cd "$(dirname "$0")/.."
 settle=${1:-60} seconds=${2:-60}
@@ -27,18 +27,19 @@ programs() {
   done
 }
 ticks() { awk '{ sub(/^.*\) /, ""); print $12 + $13 }' "/proc/$1/stat"; }
-memory() { awk '/^(Rss|Pss|Private_Clean|Private_Dirty):/ { k[$1] += $2 } END { printf "%.0f %.0f", k["Rss:"] / 1000, (k["Private_Clean:"] + k["Private_Dirty:"]) / 1000 }' "/proc/$1/smaps_rollup"; }
-declare -A before
+wakes() { awk '/^voluntary/ { n += $2 } END { print n }' /proc/"$1"/task/*/status; }
+memory() { awk '/^(Rss|Pss|Private_Clean|Private_Dirty):/ { k[$1] += $2 } END { printf "%.0f %.0f %.0f", k["Rss:"] / 1000, k["Pss:"] / 1000, (k["Private_Clean:"] + k["Private_Dirty:"]) / 1000 }' "/proc/$1/smaps_rollup"; }
+declare -A before woken
 mapfile -t all < <(programs)
-for one in "${all[@]}"; do before[${one% *}]=$(ticks "${one% *}"); done
+for one in "${all[@]}"; do before[${one% *}]=$(ticks "${one% *}") woken[${one% *}]=$(wakes "${one% *}"); done
 sleep "$seconds"
 for one in "${all[@]}"; do
   pid=${one% *} name=${one#* }
-  echo "$name $(($(ticks "$pid") - before[$pid])) $(memory "$pid")"
+  echo "$name $(($(ticks "$pid") - before[$pid])) $(($(wakes "$pid") - woken[$pid])) $(memory "$pid")"
 done | awk -v s="$seconds" '
-  { n[$1]++; cpu[$1] += $2; if ($3 > rss[$1]) rss[$1] = $3; if ($4 > own[$1]) own[$1] = $4; total += $2 }
+  { n[$1]++; cpu[$1] += $2; wake[$1] += $3; if ($4 > rss[$1]) rss[$1] = $4; if ($5 > share[$1]) share[$1] = $5; if ($6 > own[$1]) own[$1] = $6; total += $2; totalWakes += $3 }
   END {
-    printf "%-22s %5s %14s %14s %14s\n", "program", "count", "% of a core", "resident MB", "private MB"
-    for (p in n) printf "%-22s %5d %14.2f %14d %14d\n", p, n[p], cpu[p] / n[p] / s, rss[p], own[p]
-    printf "%-22s %5s %14.2f\n", "a node, on average", "", total / 3 / s
+    printf "%-22s %5s %12s %10s %12s %10s %11s\n", "program", "count", "% of a core", "wakes/s", "resident MB", "share MB", "private MB"
+    for (p in n) printf "%-22s %5d %12.2f %10.0f %12d %10d %11d\n", p, n[p], cpu[p] / n[p] / s, wake[p] / n[p] / s, rss[p], share[p], own[p]
+    printf "%-22s %5s %12.2f %10.0f\n", "a node, on average", "", total / 3 / s, totalWakes / 3 / s
   }'
