@@ -115,7 +115,7 @@ internal static class NodeCommand
             return 0;
         }
         Console.WriteLine($"Node {plan.Vertex.Name} is in {output}; its SVIDs are valid for {(life.TotalDays >= 2 ? $"{life.TotalDays:0} days" : life)}.");
-        Console.WriteLine($"Bounds version {bounds.Current.Version} are signed; nodes that run elsewhere need the new bounds.signed too:");
+        Console.WriteLine($"Bounds version {bounds.Current.Version} are signed{(signed.Skip(1).Any() ? "; nodes that run elsewhere need the new bounds.signed too:" : ".")}");
         foreach (var file in signed.Skip(1)) Console.WriteLine($"  {file}");
         foreach (var refusal in missing) Console.WriteLine($"Missing: {refusal}");
         Console.WriteLine("Next: copy the folder to its machine, over ssh say (it holds private keys), and there: florete-agent run --config agent.yaml, or flor alone: flor run --config flor.yaml");
