@@ -89,7 +89,7 @@ internal sealed class LinkPulse(Liveness liveness, PathQuality quality, bool fol
     public KeepAlive Next(ulong received, ulong lost, Instant now)
     {
         quality.OnReceiving(received, lost, now);
-        wasDrawn = now - lastKeepAlive < 0.75 * liveness.Times.Interval;
+        wasDrawn = now - lastKeepAlive < liveness.Times.Interval - (liveness.Times.Interval / SlackDivisor);
         lastKeepAlive = now;
         isAnswerDue = false;
         var asks = isQuestionDue || now >= liveness.AsksAt;
